@@ -1,0 +1,1 @@
+//! Limit probes and load generators of Trunkline

@@ -1,0 +1,1 @@
+//! The broker port of Trunkline and the conformance suite of its engines

@@ -1,0 +1,1 @@
+//! The service for operators: dead letters, journeys, replay

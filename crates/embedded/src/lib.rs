@@ -1,0 +1,1 @@
+//! The embedded engine of Trunkline: channels on disk inside the process

@@ -1,0 +1,1 @@
+//! The service that turns events into deliveries

@@ -1,0 +1,1 @@
+//! Patterns, transforms and rule sets of Trunkline; no I/O

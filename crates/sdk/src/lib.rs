@@ -1,0 +1,1 @@
+//! The one crate an adapter author imports

@@ -1,0 +1,1 @@
+//! Shared operational state of Trunkline in SQL
