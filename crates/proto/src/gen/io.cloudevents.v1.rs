@@ -19,7 +19,7 @@ pub struct CloudEvent {
     #[prost(btree_map = "string, message", tag = "5")]
     pub attributes: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
-        CloudEventAttributeValue,
+        cloud_event::CloudEventAttributeValue,
     >,
     /// What the event says. An event may carry none.
     #[prost(oneof = "cloud_event::Data", tags = "6, 7, 8")]
@@ -27,6 +27,55 @@ pub struct CloudEvent {
 }
 /// Nested message and enum types in `CloudEvent`.
 pub mod cloud_event {
+    /// The value of one optional attribute or extension, in the CloudEvents type system.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct CloudEventAttributeValue {
+        /// Exactly one is set.
+        #[prost(
+            oneof = "cloud_event_attribute_value::Attr",
+            tags = "1, 2, 3, 4, 5, 6, 7"
+        )]
+        pub attr: ::core::option::Option<cloud_event_attribute_value::Attr>,
+    }
+    /// Nested message and enum types in `CloudEventAttributeValue`.
+    pub mod cloud_event_attribute_value {
+        /// Exactly one is set.
+        #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+        pub enum Attr {
+            /// A Boolean.
+            #[prost(bool, tag = "1")]
+            CeBoolean(bool),
+            /// A signed whole number of 32 bits.
+            #[prost(int32, tag = "2")]
+            CeInteger(i32),
+            /// A text without control characters.
+            #[prost(string, tag = "3")]
+            CeString(::prost::alloc::string::String),
+            /// A sequence of bytes.
+            #[prost(bytes, tag = "4")]
+            CeBytes(::prost::bytes::Bytes),
+            /// An absolute URI.
+            #[prost(string, tag = "5")]
+            CeUri(::prost::alloc::string::String),
+            /// A URI reference, absolute or relative.
+            #[prost(string, tag = "6")]
+            CeUriRef(::prost::alloc::string::String),
+            /// A moment in time.
+            #[prost(message, tag = "7")]
+            CeTimestamp(::prost_types::Timestamp),
+        }
+    }
+    impl ::prost::Name for CloudEventAttributeValue {
+        const NAME: &'static str = "CloudEventAttributeValue";
+        const PACKAGE: &'static str = "io.cloudevents.v1";
+        fn full_name() -> ::prost::alloc::string::String {
+            "io.cloudevents.v1.CloudEvent.CloudEventAttributeValue".into()
+        }
+        fn type_url() -> ::prost::alloc::string::String {
+            "type.googleapis.com/io.cloudevents.v1.CloudEvent.CloudEventAttributeValue"
+                .into()
+        }
+    }
     /// What the event says. An event may carry none.
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Data {
@@ -49,51 +98,6 @@ impl ::prost::Name for CloudEvent {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "type.googleapis.com/io.cloudevents.v1.CloudEvent".into()
-    }
-}
-/// The value of one optional attribute or extension, in the CloudEvents type system.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct CloudEventAttributeValue {
-    /// Exactly one is set.
-    #[prost(oneof = "cloud_event_attribute_value::Attr", tags = "1, 2, 3, 4, 5, 6, 7")]
-    pub attr: ::core::option::Option<cloud_event_attribute_value::Attr>,
-}
-/// Nested message and enum types in `CloudEventAttributeValue`.
-pub mod cloud_event_attribute_value {
-    /// Exactly one is set.
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
-    pub enum Attr {
-        /// A Boolean.
-        #[prost(bool, tag = "1")]
-        CeBoolean(bool),
-        /// A signed whole number of 32 bits.
-        #[prost(int32, tag = "2")]
-        CeInteger(i32),
-        /// A text without control characters.
-        #[prost(string, tag = "3")]
-        CeString(::prost::alloc::string::String),
-        /// A sequence of bytes.
-        #[prost(bytes, tag = "4")]
-        CeBytes(::prost::bytes::Bytes),
-        /// An absolute URI.
-        #[prost(string, tag = "5")]
-        CeUri(::prost::alloc::string::String),
-        /// A URI reference, absolute or relative.
-        #[prost(string, tag = "6")]
-        CeUriRef(::prost::alloc::string::String),
-        /// A moment in time.
-        #[prost(message, tag = "7")]
-        CeTimestamp(::prost_types::Timestamp),
-    }
-}
-impl ::prost::Name for CloudEventAttributeValue {
-    const NAME: &'static str = "CloudEventAttributeValue";
-    const PACKAGE: &'static str = "io.cloudevents.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "io.cloudevents.v1.CloudEventAttributeValue".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "type.googleapis.com/io.cloudevents.v1.CloudEventAttributeValue".into()
     }
 }
 /// Several events in one message, for the batched content mode.
