@@ -1,1 +1,18 @@
-//! The service that turns events into deliveries
+//! The service that turns events into deliveries.
+//!
+//! It takes batches from `events`, asks the rule set which subscriptions each event concerns and in what form, and
+//! hands the batch over: its deliveries, its dead letters and its journey are stored before, or together with, its
+//! being settled. It decides nothing else: no attempt is made here, no destination is known but by its name.
+//!
+//! Read [`convert`] for what becomes of one batch, [`flow`] for how batches move, [`reload`] for how a changed
+//! configuration replaces the rule set as a whole.
+
+pub mod convert;
+pub mod flow;
+pub mod reload;
+
+mod measure;
+
+mod service;
+
+pub use service::{RouterSettings, run};

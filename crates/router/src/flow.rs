@@ -1,0 +1,186 @@
+//! How batches move: one is routed while the one before is handed over.
+//!
+//! Hand-overs of a router happen one after the other, because two at once could store the deliveries of one key in
+//! the wrong order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use backon::{BackoffBuilder, ExponentialBuilder};
+use chrono::Utc;
+use thiserror::Error;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+use trunkline_rules::RuleSet;
+use trunkline_sdk::broker::{
+    ConsumeError, HandOverError, Intake, Intaken, Outgoing, PublishFailure, Receipt, Received, RecordFailure,
+    Settler,
+};
+
+use crate::convert::{Converted, Converter};
+use crate::measure;
+
+/// Why a router stopped other than by being asked to.
+#[derive(Debug, Error)]
+pub enum FlowError {
+    /// Another instance took this one's place.
+    #[error("another instance took over")]
+    Fenced,
+    /// `events` can't be consumed any more.
+    #[error("events can't be taken in")]
+    Consume(#[from] ConsumeError),
+    /// An output that is refused whatever is done with it; the events stay unsettled on the broker.
+    #[error("a dead letter is refused by the broker: {0}")]
+    Refused(RecordFailure),
+    /// A thread of the router panicked; the events stay unsettled on the broker.
+    #[error("the router failed on a batch")]
+    Panicked(#[source] tokio::task::JoinError),
+}
+
+/// Moves batches from `events` to `deliver.*` until asked to stop.
+pub struct Flow {
+    /// Where events come from.
+    pub intake: Box<dyn Intake>,
+    /// Where they are settled.
+    pub settler: Arc<dyn Settler>,
+    /// What becomes of a batch.
+    pub converter: Arc<Converter>,
+    /// The rule set of the moment; each batch is routed by exactly one.
+    pub rules: Arc<ArcSwap<RuleSet>>,
+    /// How long an interrupted hand-over is tried on after a stop was asked for.
+    pub grace: Duration,
+}
+
+struct Routed {
+    receipts: Vec<Receipt>,
+    converted: Converted,
+    records: usize,
+}
+
+impl Flow {
+    /// Runs until `shutdown`; batches under way are handed over first. `Ok(false)` when one could not be in the grace
+    /// period (its events are routed again at the next start).
+    ///
+    /// # Errors
+    /// [`FlowError`]; whatever was not settled is still on the broker.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<bool, FlowError> {
+        let Self { mut intake, settler, converter, rules, grace } = self;
+        let (sender, receiver) = mpsc::channel(1);
+        // Ends the other half when one half fails, so that neither waits for ever.
+        let stop = shutdown.child_token();
+        let taking = async {
+            let _stop = stop.clone().drop_guard();
+            take(intake.as_mut(), converter, rules, sender, &stop).await
+        };
+        let handing = async {
+            let _stop = stop.clone().drop_guard();
+            hand_over_all(settler.as_ref(), receiver, &shutdown, grace).await
+        };
+        let (taken, handed) = tokio::join!(taking, handing);
+        taken?;
+        handed
+    }
+}
+
+async fn take(
+    intake: &mut dyn Intake,
+    converter: Arc<Converter>,
+    rules: Arc<ArcSwap<RuleSet>>,
+    sender: mpsc::Sender<Routed>,
+    stop: &CancellationToken,
+) -> Result<(), FlowError> {
+    loop {
+        let batch = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            taken = intake.next() => match taken? {
+                Intaken::Batch(batch) => batch,
+                // Nothing is kept between batches, so a lease that comes or goes needs no answer: receipts of a lost
+                // one are ignored by the settler.
+                Intaken::Assigned(_) | Intaken::Revoking(..) | Intaken::Lost(_) => continue,
+            },
+        };
+        let rules = rules.load_full();
+        let converter = converter.clone();
+        // Patterns and programs use the processor; keep them off the threads that serve everybody.
+        let routed = tokio::task::spawn_blocking(move || route(&converter, &rules, batch));
+        let routed = routed.await.map_err(FlowError::Panicked)?;
+        if sender.send(routed).await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+fn route(converter: &Converter, rules: &RuleSet, batch: Vec<Received>) -> Routed {
+    let converted = converter.convert(rules, &batch, Utc::now());
+    let records = batch.len();
+    Routed { receipts: batch.into_iter().map(|record| record.receipt).collect(), converted, records }
+}
+
+async fn hand_over_all(
+    settler: &dyn Settler,
+    mut batches: mpsc::Receiver<Routed>,
+    shutdown: &CancellationToken,
+    grace: Duration,
+) -> Result<bool, FlowError> {
+    while let Some(batch) = batches.recv().await {
+        measure::batch(&batch.converted, batch.records);
+        let done = hand_over(settler, batch.receipts, batch.converted.outputs);
+        let overdue = async {
+            shutdown.cancelled().await;
+            tokio::time::sleep(grace).await;
+        };
+        tokio::select! {
+            biased;
+            done = done => done?,
+            () = overdue => return Ok(false),
+        }
+    }
+    Ok(true)
+}
+
+/// Hands one batch over, however long the broker is away.
+async fn hand_over(
+    settler: &dyn Settler,
+    mut inputs: Vec<Receipt>,
+    outputs: Vec<Outgoing>,
+) -> Result<(), FlowError> {
+    let mut pauses = pauses();
+    loop {
+        let started = std::time::Instant::now();
+        match settler.hand_over(inputs, outputs.clone()).await {
+            Ok(()) => {
+                measure::handed_over(started.elapsed());
+                return Ok(());
+            }
+            Err(HandOverError::Unavailable { cause, inputs: back }) => {
+                inputs = back;
+                let pause = pauses.next().unwrap_or(LONGEST_PAUSE);
+                warn!(error = %cause, pause_ms = pause.as_millis() as u64, "the broker did not take a batch; it is tried again");
+                tokio::time::sleep(pause).await;
+            }
+            Err(HandOverError::Refused { mut failures, .. }) => {
+                // Sizes were checked before, so this is a channel that is missing or smaller than configured.
+                let failure = failures.swap_remove(0);
+                let channel = outputs.get(failure.index).map(|output| output.channel.as_str()).unwrap_or_default();
+                let unroutable = matches!(failure.failure, PublishFailure::Unroutable(_));
+                error!(channel, unroutable, error = %failure, "the broker refuses a record for ever; the router stops with its events unsettled");
+                return Err(FlowError::Refused(failure));
+            }
+            Err(HandOverError::Fenced) => return Err(FlowError::Fenced),
+        }
+    }
+}
+
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+fn pauses() -> impl Iterator<Item = Duration> {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(50))
+        .with_max_delay(LONGEST_PAUSE)
+        .with_jitter()
+        .without_max_times()
+        .build()
+}

@@ -1,0 +1,38 @@
+//! The router's metrics.
+
+use std::time::Duration;
+
+use metrics::{counter, histogram};
+use tracing::warn;
+use trunkline_sdk::metric;
+
+use crate::convert::Converted;
+
+/// Counts what a batch became and says each rule failure once.
+pub(crate) fn batch(converted: &Converted, records: usize) {
+    let counts = &converted.counts;
+    histogram!(metric::ROUTER_BATCH_RECORDS).record(records as f64);
+    counter!(metric::ROUTER_EVENTS, "outcome" => "routed").increment(counts.routed);
+    counter!(metric::ROUTER_EVENTS, "outcome" => "filtered").increment(counts.filtered);
+    counter!(metric::ROUTER_EVENTS, "outcome" => "undecodable").increment(counts.undecodable);
+    for (subscription, destination) in &converted.made {
+        let labels = [("subscription", subscription.clone()), ("destination", destination.clone())];
+        counter!(metric::ROUTER_DELIVERIES, &labels).increment(1);
+    }
+    for failure in &converted.failures {
+        let labels = [("subscription", failure.subscription.to_string()), ("stage", failure.stage.to_string())];
+        counter!(metric::ROUTER_RULE_FAILURES, &labels).increment(1);
+        warn!(
+            subscription = %failure.subscription,
+            destination = %failure.destination,
+            stage = %failure.stage,
+            detail = failure.detail,
+            "a subscription failed on an event; the delivery is a dead letter"
+        );
+    }
+}
+
+/// Records how long a hand-over took.
+pub(crate) fn handed_over(took: Duration) {
+    histogram!(metric::HAND_OVER_DURATION, "service" => "router").record(took.as_secs_f64());
+}
