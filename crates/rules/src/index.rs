@@ -1,0 +1,1 @@
+//! Finds the few subscriptions that may match an event among many.
