@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use bytestring::ByteString;
 use chrono::{DateTime, Utc};
 use thiserror::Error;
 
 mod build;
 mod decode;
+mod json_format;
 
 pub use build::{BuildError, EventBuilder};
+pub use json_format::{FromJsonError, from_json_batch};
 
 /// An immutable fact in a CloudEvents 1.0 envelope; `source` and `id` together identify it for ever.
 ///
@@ -28,9 +31,9 @@ struct Envelope {
     data: Data,
 }
 
-/// A slice of the encoded envelope that was checked to be UTF-8.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Text(Bytes);
+/// Text that shares the bytes of the envelope it was decoded from. Cloning copies a pointer.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Text(ByteString);
 
 /// The data of an event, undecoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,7 +104,11 @@ impl Event {
     }
 
     /// Starts building an event.
-    pub fn builder(id: impl Into<String>, source: impl Into<String>, kind: impl Into<String>) -> EventBuilder {
+    pub fn builder(
+        id: impl Into<String>,
+        source: impl Into<String>,
+        kind: impl Into<String>,
+    ) -> EventBuilder {
         EventBuilder::new(id.into(), source.into(), kind.into())
     }
 
@@ -161,7 +168,9 @@ impl Event {
     /// Any attribute that is text, a URI or a URI-reference.
     pub fn text_attribute(&self, name: &str) -> Option<&str> {
         match self.attribute(name)? {
-            Attribute::Text(text) | Attribute::Uri(text) | Attribute::UriReference(text) => Some(text.as_str()),
+            Attribute::Text(text) | Attribute::Uri(text) | Attribute::UriReference(text) => {
+                Some(text.as_str())
+            }
             _ => None,
         }
     }
@@ -174,7 +183,7 @@ impl Event {
     /// The ordering key: `partitionkey`, else `source` and `id` joined by a zero byte.
     pub fn key(&self) -> Bytes {
         match self.attribute("partitionkey") {
-            Some(Attribute::Text(text)) => text.0.clone(),
+            Some(Attribute::Text(text)) => text.bytes().clone(),
             _ => [self.source().as_bytes(), b"\0", self.id().as_bytes()].concat().into(),
         }
     }
@@ -194,19 +203,17 @@ impl Text {
     /// # Errors
     /// The bytes' own UTF-8 error.
     pub fn new(bytes: Bytes) -> Result<Self, std::str::Utf8Error> {
-        std::str::from_utf8(&bytes)?;
-        Ok(Self(bytes))
+        ByteString::try_from(bytes).map(Self)
     }
 
     /// The text.
     pub fn as_str(&self) -> &str {
-        // Checked by `new`; an empty text for bytes that are not UTF-8 can't occur.
-        std::str::from_utf8(&self.0).unwrap_or_default()
+        &self.0
     }
 
     /// The bytes behind the text, shared.
     pub fn bytes(&self) -> &Bytes {
-        &self.0
+        self.0.as_bytes()
     }
 }
 
@@ -216,8 +223,18 @@ impl From<String> for Text {
     }
 }
 
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
 /// Whether a media type is JSON: `application/json`, `text/json` or a `+json` suffix, parameters ignored.
 pub fn is_json_type(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     essence == "application/json" || essence == "text/json" || essence.ends_with("+json")
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests;

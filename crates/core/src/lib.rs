@@ -16,6 +16,7 @@ pub mod journey;
 pub mod json;
 pub mod names;
 pub mod retry;
+mod timestamp;
 pub mod types;
 pub mod value;
 pub mod view;

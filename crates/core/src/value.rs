@@ -3,8 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use serde::{Serialize, Serializer};
+
+use crate::timestamp;
 
 /// A value inside an event, independent of whether the event's data was protobuf or JSON.
 ///
@@ -45,6 +50,26 @@ impl Value {
         path.into_iter().try_fold(self, |value, name| value.get(name))
     }
 
+    /// The value as JSON: timestamps as RFC 3339, bytes as base64; a float that JSON has no number for as text (`NaN`,
+    /// `Infinity`, `-Infinity`).
+    pub fn to_json(&self) -> serde_json::Value {
+        use serde_json::Value as Json;
+        match self {
+            Value::Null => Json::Null,
+            Value::Boolean(truth) => Json::Bool(*truth),
+            Value::Integer(number) => Json::from(*number),
+            Value::Float(number) => serde_json::Number::from_f64(*number)
+                .map_or_else(|| Json::from(not_finite(*number)), Json::Number),
+            Value::Text(text) => Json::from(&**text),
+            Value::Timestamp(time) => Json::from(timestamp::to_rfc3339(*time)),
+            Value::Bytes(bytes) => Json::from(STANDARD.encode(bytes)),
+            Value::Array(items) => items.iter().map(Value::to_json).collect(),
+            Value::Object(members) => {
+                members.iter().map(|(name, value)| (name.to_string(), value.to_json())).collect()
+            }
+        }
+    }
+
     /// What kind of value this is, in the words of error messages.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -58,6 +83,41 @@ impl Value {
             Value::Array(_) => "array",
             Value::Object(_) => "object",
         }
+    }
+}
+
+/// As [`Value::to_json`].
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Value::Null => serializer.serialize_unit(),
+            Value::Boolean(truth) => serializer.serialize_bool(*truth),
+            Value::Integer(number) => serializer.serialize_i64(*number),
+            Value::Float(number) if number.is_finite() => serializer.serialize_f64(*number),
+            Value::Float(number) => serializer.serialize_str(not_finite(*number)),
+            Value::Text(text) => serializer.serialize_str(text),
+            Value::Timestamp(time) => serializer.serialize_str(&timestamp::to_rfc3339(*time)),
+            Value::Bytes(bytes) => serializer.serialize_str(&STANDARD.encode(bytes)),
+            Value::Array(items) => serializer.collect_seq(items),
+            Value::Object(members) => serializer.collect_map(members),
+        }
+    }
+}
+
+/// The words of protobuf's JSON mapping.
+fn not_finite(number: f64) -> &'static str {
+    match number {
+        f64::INFINITY => "Infinity",
+        f64::NEG_INFINITY => "-Infinity",
+        _ => "NaN",
+    }
+}
+
+impl From<u64> for Value {
+    /// A float where no `i64` can hold it.
+    #[expect(clippy::cast_precision_loss, reason = "beyond i64 a float is the nearest there is")]
+    fn from(number: u64) -> Self {
+        i64::try_from(number).map_or(Value::Float(number as f64), Value::Integer)
     }
 }
 
