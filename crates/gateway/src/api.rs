@@ -1,0 +1,66 @@
+//! `POST /v1/events`: who may, what was sent, what became of it.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use trunkline_sdk::config::Scope;
+use trunkline_sdk::service::TraceContext;
+
+use crate::cloudevents;
+use crate::intake::{Acceptance, Refused, Submission};
+use crate::problem::Problem;
+use crate::service::Gateway;
+
+/// Takes events. 202 with `{"accepted": n, "duplicates": n}` only after the broker confirmed.
+pub(crate) async fn events(State(gateway): State<Arc<Gateway>>, request: Request) -> Response {
+    match accept(&gateway, request).await {
+        Ok(response) => response,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn accept(gateway: &Gateway, request: Request) -> Result<Response, Problem> {
+    let caller = gateway.authorize(request.headers(), Scope::Publish)?;
+    gateway.throttle(&caller)?;
+    let (parts, body) = request.into_parts();
+    let body = gateway.read_body(&parts.headers, body).await?;
+    let events = cloudevents::read(&parts.headers, body)?;
+    let trace = TraceContext::from_headers(&parts.headers).child();
+    let submission = Submission { events, headers: trace.record_headers() };
+    let accepted = gateway.intake.submit(submission).await.map_err(refused)?;
+    Ok(answer(StatusCode::ACCEPTED, &accepted, Body::empty))
+}
+
+/// The answer to a request whose events are stored: a count, or what the platform wants to read.
+pub(crate) fn answer(status: StatusCode, accepted: &[Acceptance], body: impl FnOnce() -> Body) -> Response {
+    let duplicates = accepted.iter().filter(|acceptance| **acceptance == Acceptance::Duplicate).count();
+    let mut response = if status == StatusCode::ACCEPTED {
+        let counts = json!({ "accepted": accepted.len() - duplicates, "duplicates": duplicates });
+        (status, axum::Json(counts)).into_response()
+    } else {
+        (status, body()).into_response()
+    };
+    if duplicates > 0 {
+        let value = axum::http::HeaderValue::from(duplicates);
+        response.headers_mut().insert("trunkline-duplicates", value);
+    }
+    response
+}
+
+/// Says why nothing was accepted.
+pub(crate) fn refused(refused: Refused) -> Problem {
+    match refused {
+        Refused::TooLarge { limit, .. } => Problem::too_large("An event", limit),
+        Refused::Full => Problem::full(),
+        Refused::Unavailable => Problem::unavailable(
+            "The broker did not confirm. The request may be sent again as it is: what was stored is recognised by source and id.",
+        ),
+        Refused::Overloaded => {
+            Problem::unavailable("More requests wait for the broker than the gateway takes (gateway.max_waiting). Send again later.")
+        }
+    }
+}

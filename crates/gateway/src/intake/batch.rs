@@ -1,0 +1,239 @@
+//! One batch: look up what was seen, publish the rest, note it, answer.
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use metrics::{counter, histogram};
+use tokio::sync::watch;
+use tracing::{error, warn};
+use trunkline_sdk::broker::{ChannelName, Outgoing, PublishError, PublishFailure};
+use trunkline_sdk::config::JourneyMode;
+use trunkline_sdk::core::journey::{JourneyCounts, JourneyRecord, JourneyStep, Step};
+use trunkline_sdk::store::EventId;
+use trunkline_sdk::{Event, metric};
+
+use super::window::{Claim, Window, wait};
+use super::{Acceptance, Identity, IntakeParts, Refused, Waiting, identity};
+
+/// What one event of the batch waits for.
+enum Pending {
+    /// It is published by this batch; index into the batch's firsts.
+    First(usize),
+    /// An equal one is published by this or another batch.
+    Equal(watch::Receiver<Option<Result<(), Refused>>>),
+}
+
+/// An event that this batch publishes, unless it was seen.
+struct First {
+    event: Event,
+    identity: Identity,
+    headers: Vec<(String, Bytes)>,
+    sender: watch::Sender<Option<Result<(), Refused>>>,
+    outcome: Result<Acceptance, Refused>,
+}
+
+/// Publishes the events of `requests` and answers each request.
+pub(super) async fn publish(parts: &IntakeParts, window: &Window, requests: Vec<Waiting>) {
+    let (mut firsts, pending) = claim(window, &requests);
+    let now = Utc::now();
+    mark_duplicates(parts, &mut firsts, now).await;
+    store(parts, &mut firsts, now).await;
+    remember(parts, &firsts, now).await;
+    for first in &firsts {
+        window.release(&first.identity, &first.sender, first.outcome.clone().map(|_| ()));
+    }
+    let mut repeated = Vec::new();
+    for (request, pending) in requests.into_iter().zip(pending) {
+        let answer = resolve(&firsts, pending, &request.submission.events, &mut repeated).await;
+        // A client that went away does not read its answer.
+        drop(request.answer.send(answer));
+    }
+    note_repeated(parts, &repeated).await;
+}
+
+/// Claims every event of every request; the first of equal ones is published here.
+fn claim(window: &Window, requests: &[Waiting]) -> (Vec<First>, Vec<Vec<Pending>>) {
+    let mut firsts = Vec::new();
+    let pending = requests.iter().map(|request| {
+        let headers = &request.submission.headers;
+        let claimed = request.submission.events.iter().map(|event| {
+            let identity = identity(event);
+            match window.claim(identity.clone()) {
+                Claim::Equal(receiver) => Pending::Equal(receiver),
+                Claim::First(sender) => {
+                    let (event, headers) = (event.clone(), headers.clone());
+                    let outcome = Ok(Acceptance::Accepted);
+                    firsts.push(First { event, identity, headers, sender, outcome });
+                    Pending::First(firsts.len() - 1)
+                }
+            }
+        });
+        claimed.collect()
+    });
+    let pending = pending.collect();
+    (firsts, pending)
+}
+
+/// Marks the events that were accepted before. Without the store nothing is recognised and everything accepted.
+async fn mark_duplicates(parts: &IntakeParts, firsts: &mut [First], now: DateTime<Utc>) {
+    if parts.dedupe.is_zero() || firsts.is_empty() {
+        return;
+    }
+    let since = chrono::Duration::from_std(parts.dedupe)
+        .ok()
+        .and_then(|window| now.checked_sub_signed(window))
+        .unwrap_or(DateTime::UNIX_EPOCH);
+    let ids: Vec<EventId> = firsts.iter().map(|first| event_id(&first.event)).collect();
+    match parts.store.seen(&ids, since).await {
+        Ok(seen) => {
+            for (first, seen) in firsts.iter_mut().zip(seen) {
+                if seen {
+                    first.outcome = Ok(Acceptance::Duplicate);
+                }
+            }
+        }
+        Err(error) => alarm(&error, "the store can't be asked for seen ids; events are accepted undeduplicated"),
+    }
+}
+
+/// Publishes what was not seen, together with the journey of the batch.
+async fn store(parts: &IntakeParts, firsts: &mut [First], now: DateTime<Utc>) {
+    let mut indices = Vec::with_capacity(firsts.len());
+    let mut outgoing = Vec::with_capacity(firsts.len() + 1);
+    for (index, first) in firsts.iter().enumerate() {
+        if first.outcome == Ok(Acceptance::Accepted) {
+            let mut record =
+                Outgoing::new(ChannelName::events(), first.event.key(), first.event.encoded().clone());
+            let content_type = Bytes::from_static(b"application/cloudevents+protobuf");
+            record.headers.push(("content-type".to_owned(), content_type));
+            record.headers.extend(first.headers.iter().cloned());
+            indices.push(index);
+            outgoing.push(record);
+        }
+    }
+    outgoing.extend(journey(parts, firsts.iter().map(|first| (&first.event, &first.outcome)), now));
+    let started = std::time::Instant::now();
+    let result = parts.broker.publish(outgoing).await;
+    histogram!(metric::PUBLISH_DURATION, "service" => "gateway").record(started.elapsed().as_secs_f64());
+    if let Err(error) = result {
+        refuse(firsts, &indices, error);
+    }
+    let count = |wanted| firsts.iter().filter(|first| first.outcome == Ok(wanted)).count() as u64;
+    counter!(metric::GATEWAY_ACCEPTED).increment(count(Acceptance::Accepted));
+    counter!(metric::GATEWAY_DUPLICATES).increment(count(Acceptance::Duplicate));
+}
+
+/// Turns the failures of a publish into the answers of the events concerned.
+fn refuse(firsts: &mut [First], indices: &[usize], error: PublishError) {
+    warn!(%error, "events were not accepted");
+    for failure in error.failures {
+        let refused = match failure.failure {
+            PublishFailure::TooLarge { size, limit } => Refused::TooLarge { size, limit },
+            PublishFailure::Full(_) => Refused::Full,
+            PublishFailure::Unroutable(_) | PublishFailure::Unavailable(_) => Refused::Unavailable,
+        };
+        match indices.get(failure.index).and_then(|index| firsts.get_mut(*index)) {
+            Some(first) => first.outcome = Err(refused),
+            None => error!(?refused, "a journey record was not stored; the account lacks its batch"),
+        }
+    }
+}
+
+/// Notes what the broker confirmed, and only that.
+async fn remember(parts: &IntakeParts, firsts: &[First], now: DateTime<Utc>) {
+    if parts.dedupe.is_zero() {
+        return;
+    }
+    let accepted = firsts.iter().filter(|first| first.outcome == Ok(Acceptance::Accepted));
+    let ids: Vec<EventId> = accepted.map(|first| event_id(&first.event)).collect();
+    if ids.is_empty() {
+        return;
+    }
+    if let Err(error) = parts.store.mark_seen(&ids, now).await {
+        alarm(&error, "the store can't note accepted ids; a re-send of them will be carried again");
+    }
+}
+
+/// The answer of one request: all its events accepted or recognised, or the first refusal.
+async fn resolve(
+    firsts: &[First],
+    pending: Vec<Pending>,
+    events: &[Event],
+    repeated: &mut Vec<Event>,
+) -> Result<Vec<Acceptance>, Refused> {
+    let mut accepted = Vec::with_capacity(pending.len());
+    let mut refused = None;
+    for (pending, event) in pending.into_iter().zip(events) {
+        let outcome = match pending {
+            Pending::First(index) => firsts[index].outcome.clone(),
+            Pending::Equal(receiver) => {
+                let first = wait(receiver).await;
+                if first.is_ok() {
+                    repeated.push(event.clone());
+                }
+                first.map(|()| Acceptance::Duplicate)
+            }
+        };
+        match outcome {
+            Ok(acceptance) => accepted.push(acceptance),
+            Err(refusal) => refused = refused.or(Some(refusal)),
+        }
+    }
+    refused.map_or(Ok(accepted), Err)
+}
+
+/// Duplicates that waited for their first are known only after it was stored: their journey follows on its own.
+async fn note_repeated(parts: &IntakeParts, repeated: &[Event]) {
+    if repeated.is_empty() {
+        return;
+    }
+    counter!(metric::GATEWAY_DUPLICATES).increment(repeated.len() as u64);
+    let duplicate = Ok(Acceptance::Duplicate);
+    let records = journey(parts, repeated.iter().map(|event| (event, &duplicate)), Utc::now());
+    if let Err(error) = parts.broker.publish(records).await {
+        warn!(%error, "the journey of repeated events was not stored");
+    }
+}
+
+/// The journey records of a batch.
+fn journey<'a>(
+    parts: &IntakeParts,
+    outcomes: impl Iterator<Item = (&'a Event, &'a Result<Acceptance, Refused>)>,
+    now: DateTime<Utc>,
+) -> Vec<Outgoing> {
+    let mut counts = JourneyCounts::default();
+    let mut steps = Vec::new();
+    for (event, outcome) in outcomes {
+        let step = match outcome {
+            Ok(Acceptance::Accepted) => {
+                counts.accepted += 1;
+                Step::Accepted
+            }
+            Ok(Acceptance::Duplicate) => {
+                counts.duplicate += 1;
+                Step::Duplicate
+            }
+            Err(_) => continue,
+        };
+        if parts.journey == JourneyMode::All {
+            steps.push(JourneyStep::of(step, event, now));
+        }
+    }
+    if counts == JourneyCounts::default() {
+        return Vec::new();
+    }
+    let instance = parts.instance.clone();
+    let record = JourneyRecord { instance, service: "gateway".to_owned(), time: now, steps, counts };
+    let key = Bytes::copy_from_slice(parts.instance.as_bytes());
+    let limit = parts.broker.capabilities().max_record / 2;
+    let records = record.fitting(limit).into_iter();
+    records.map(|record| Outgoing::new(ChannelName::journey(), key.clone(), record.encode())).collect()
+}
+
+fn event_id(event: &Event) -> EventId {
+    EventId { source: event.source().to_owned(), id: event.id().to_owned() }
+}
+
+fn alarm(error: &dyn std::error::Error, message: &'static str) {
+    counter!(metric::STORE_FAILURES, "service" => "gateway").increment(1);
+    error!(error, "{message}");
+}

@@ -1,0 +1,39 @@
+//! Gathers waiting requests into batches and keeps a few batches under way.
+
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+
+use super::window::Window;
+use super::{IntakeParts, Waiting, batch};
+
+/// Events of one publish, at most; a request is never split.
+const BATCH_EVENTS: usize = 1_000;
+/// Batches under way at once: one is being stored while the next is gathered.
+const BATCHES: usize = 4;
+
+/// Runs until every [`super::Intake`] is dropped and every request answered.
+pub(super) async fn run(parts: Arc<IntakeParts>, mut waiting: mpsc::Receiver<Waiting>) {
+    let window = Arc::new(Window::default());
+    let places = Arc::new(Semaphore::new(BATCHES));
+    let mut under_way = JoinSet::new();
+    while let Some(first) = waiting.recv().await {
+        // Waiting for a place lets a batch grow while the broker is busy: slower storage makes larger batches.
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let mut events = first.submission.events.len();
+        let mut requests = vec![first];
+        while events < BATCH_EVENTS {
+            let Ok(next) = waiting.try_recv() else { break };
+            events += next.submission.events.len();
+            requests.push(next);
+        }
+        let (parts, window) = (parts.clone(), window.clone());
+        under_way.spawn(async move {
+            batch::publish(&parts, &window, requests).await;
+            drop(place);
+        });
+        while under_way.try_join_next().is_some() {}
+    }
+    while under_way.join_next().await.is_some() {}
+}

@@ -1,0 +1,212 @@
+//! The gateway as a service: its parts, its routes, its start and stop.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use arc_swap::ArcSwap;
+use axum::body::Body;
+use axum::extract::DefaultBodyLimit;
+use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST};
+use axum::http::HeaderMap;
+use axum::routing::post;
+use axum::Router;
+use bytes::Bytes;
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use http_body_util::{BodyExt, Limited};
+use tracing::info;
+use trunkline_sdk::broker::Broker;
+use trunkline_sdk::config::{AuthError, Caller, KeyRing, Scope, Shared};
+use trunkline_sdk::service::Host;
+use trunkline_sdk::{AnyWebhookSource, Context};
+
+use crate::intake::{Intake, IntakeParts};
+use crate::problem::Problem;
+use crate::settings::GatewaySettings;
+use crate::{api, hooks, server};
+
+type Sources = BTreeMap<String, Arc<dyn AnyWebhookSource>>;
+type KeyRate = (DefaultKeyedRateLimiter<String>, DefaultClock);
+
+/// What every request of the gateway works with.
+pub(crate) struct Gateway {
+    pub(crate) intake: Intake,
+    pub(crate) broker: Arc<dyn Broker>,
+    sources: ArcSwap<Sources>,
+    keys: ArcSwap<KeyRing>,
+    rate: Option<KeyRate>,
+    settings: GatewaySettings,
+}
+
+impl Gateway {
+    /// Who is calling, if they may.
+    pub(crate) fn authorize(&self, headers: &HeaderMap, scope: Scope) -> Result<Caller, Problem> {
+        let header = match headers.get(AUTHORIZATION) {
+            None => None,
+            Some(value) => Some(value.to_str().map_err(|_| {
+                Problem::unauthenticated("The Authorization header is not text. Send `Authorization: Bearer KEY`.")
+            })?),
+        };
+        let caller = self.keys.load().authenticate(header).map_err(|error| match error {
+            AuthError::Missing => Problem::unauthenticated("Send `Authorization: Bearer KEY` with a key of gateway.keys."),
+            AuthError::Unknown => Problem::unauthenticated("The key is none of gateway.keys."),
+        })?;
+        if caller.may(scope) {
+            Ok(caller)
+        } else {
+            Err(Problem::forbidden(&caller.name, scope.as_str()))
+        }
+    }
+
+    /// Keeps each caller within `gateway.rate_limit`.
+    pub(crate) fn throttle(&self, caller: &Caller) -> Result<(), Problem> {
+        let Some((limiter, clock)) = &self.rate else { return Ok(()) };
+        limiter.check_key(&caller.name).map_err(|not_until| Problem::too_many(not_until.wait_time_from(clock.now())))
+    }
+
+    /// Reads a body: refused before a byte of it is buffered where its length says so, else as soon as it is too long.
+    pub(crate) async fn read_body(&self, headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
+        let limit = usize::try_from(self.settings.max_body.0).unwrap_or(usize::MAX);
+        let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+        if announced.is_some_and(|length| length > limit) {
+            return Err(Problem::too_large("The body", limit));
+        }
+        let timeout = self.settings.body_timeout.0;
+        match tokio::time::timeout(timeout, Limited::new(body, limit).collect()).await {
+            Err(_elapsed) => Err(Problem::too_slow(timeout)),
+            Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+                Err(Problem::too_large("The body", limit))
+            }
+            Ok(Err(error)) => Err(Problem::malformed(format!("The body broke off: {error}."))),
+            Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        }
+    }
+
+    /// The webhook source of that name.
+    pub(crate) fn source(&self, name: &str) -> Option<Arc<dyn AnyWebhookSource>> {
+        self.sources.load().get(name).cloned()
+    }
+
+    /// Scheme and host as the platform called them.
+    pub(crate) fn base_url(&self, headers: &HeaderMap) -> String {
+        match &self.settings.public_url {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None => {
+                let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+                format!("http://{host}")
+            }
+        }
+    }
+}
+
+/// Runs the gateway until the host shuts down. `Ok(false)` when requests were cut off at the end of the grace period.
+///
+/// # Errors
+/// An address that can't be had, a configuration that does not hold.
+pub async fn run(host: Host, settings: GatewaySettings) -> anyhow::Result<bool> {
+    let keys = KeyRing::new(&settings.keys, &host.secrets)?;
+    trunkline_sdk::config::check_listen("gateway", settings.listen, &settings.keys)?;
+    check_sizes(&settings, host.broker.capabilities().max_record.min(host.shared.channels.max_record))?;
+    let (intake, publishing) = Intake::start(IntakeParts {
+        broker: host.broker.clone(),
+        store: host.store.clone(),
+        instance: host.instance.clone(),
+        journey: host.shared.channels.journey,
+        dedupe: settings.dedupe.0,
+        max_waiting: settings.max_waiting,
+        confirm_timeout: settings.confirm_timeout.0,
+    });
+    let gateway = Arc::new(Gateway {
+        intake,
+        broker: host.broker.clone(),
+        sources: ArcSwap::from_pointee(make_sources(&host, &host.shared).await?),
+        keys: ArcSwap::from_pointee(keys),
+        rate: settings.rate_limit.as_ref().map(|rate| (limiter(rate.count, rate.per), DefaultClock::default())),
+        settings: settings.clone(),
+    });
+    let listener = tokio::net::TcpListener::bind(settings.listen)
+        .await
+        .with_context(|| format!("gateway.listen: {} can't be had", settings.listen))?;
+    info!(listen = %listener.local_addr()?, "the gateway takes events");
+    let following = tokio::spawn(follow(host.clone(), gateway.clone()));
+    let limits = server::Limits {
+        connections: settings.max_connections,
+        header_timeout: settings.header_timeout.0,
+        grace: host.grace,
+    };
+    host.ready("gateway");
+    let ended = server::serve(listener, routes(gateway.clone()), limits, host.shutdown.clone()).await;
+    following.abort();
+    drop(gateway);
+    // Whoever still waits for the broker is answered before the process ends.
+    let answered = tokio::time::timeout(host.grace, publishing).await.is_ok();
+    Ok(ended && answered)
+}
+
+fn routes(gateway: Arc<Gateway>) -> Router {
+    Router::new()
+        .route("/v1/events", post(api::events))
+        .route("/hooks/{source}", post(hooks::webhook))
+        .fallback(|| async { Problem::unknown_path() })
+        .method_not_allowed_fallback(|| async { Problem::method() })
+        // Bodies are limited where they are read, with a message of our own.
+        .layer(DefaultBodyLimit::disable())
+        .with_state(gateway)
+}
+
+/// A record must be able to hold a body twice (event and transformed body) and what surrounds it.
+fn check_sizes(settings: &GatewaySettings, max_record: usize) -> anyhow::Result<()> {
+    let needed = 2 * settings.max_body.0 + 64 * 1024;
+    anyhow::ensure!(
+        needed <= max_record as u64,
+        "gateway.max_body of {} bytes needs records of {needed} bytes, but the broker takes {max_record}: lower gateway.max_body or raise channels.max_record",
+        settings.max_body.0,
+    );
+    Ok(())
+}
+
+async fn make_sources(host: &Host, shared: &Shared) -> anyhow::Result<Sources> {
+    let mut sources = Sources::new();
+    for (name, entry) in &shared.sources {
+        let context = Context {
+            name: name.to_string(),
+            instance: host.instance.clone(),
+            secrets: trunkline_sdk::Secrets::default(),
+            catalogue: shared.catalogue.clone(),
+        };
+        let source = host.adapters.make_webhook_source(entry, &context).await?;
+        sources.insert(name.to_string(), source);
+    }
+    Ok(sources)
+}
+
+/// Takes sources and keys of a changed configuration; one that does not hold changes nothing.
+async fn follow(host: Host, gateway: Arc<Gateway>) {
+    let mut configuration = host.configuration.clone();
+    while configuration.changed().await.is_ok() {
+        let shared = configuration.borrow_and_update().clone();
+        match reload(&host, &gateway, &shared).await {
+            Ok(()) => info!(sources = shared.sources.len(), "the gateway's sources and keys were replaced"),
+            Err(error) => tracing::error!(error = format!("{error:#}"), "the gateway keeps its sources and keys"),
+        }
+    }
+}
+
+async fn reload(host: &Host, gateway: &Gateway, shared: &Shared) -> anyhow::Result<()> {
+    let sources = make_sources(host, shared).await?;
+    let keys = shared.keys("gateway")?;
+    trunkline_sdk::config::check_listen("gateway", gateway.settings.listen, &keys)?;
+    gateway.keys.store(Arc::new(KeyRing::new(&keys, &host.secrets)?));
+    gateway.sources.store(Arc::new(sources));
+    Ok(())
+}
+
+fn limiter(count: u32, per: Duration) -> DefaultKeyedRateLimiter<String> {
+    // A rate of none at all can't be configured; one in a day is the slowest.
+    let count = NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
+    let quota = Quota::with_period(per / count.get()).unwrap_or(Quota::per_second(count));
+    RateLimiter::keyed(quota.allow_burst(count))
+}
