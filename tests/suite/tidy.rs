@@ -1,0 +1,6 @@
+//! The rules of the house that no compiler enforces.
+
+mod edges;
+mod lengths;
+mod marks;
+mod policy;
