@@ -126,7 +126,8 @@ impl GroupName {
 }
 
 fn check(text: &str) -> Result<Arc<str>, ChannelNameError> {
-    let permitted = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
+    let permitted =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
     if (1..=100).contains(&text.len()) && text.bytes().all(permitted) {
         Ok(text.into())
     } else {
