@@ -1,1 +1,50 @@
-//! Shared operational state of Trunkline in SQL
+//! The store: operational state that the services of one Trunkline share, in SQL.
+//!
+//! It holds what must be *queried* or *shared*: the ids a gateway has seen, the cursors of polling sources, the states of
+//! destinations, dead letters and their replays, the journey of every event with the account, and the audit log. It
+//! never carries an event on its way: that is the broker's work, and the bus goes on (undeduplicated) without a store.
+//!
+//! One SQLite file serves one process, which locks it; PostgreSQL for several processes will come beside it. Queries are
+//! written in the SQL both speak, with `$1` parameters, and [`mod@dialect`](self) is the only file that knows which of
+//! them is behind. The price is that a few things are done in two statements that either could do in one.
+//!
+//! Every method on [`Store`] is one transaction: when it returns `Ok` its change is on disk, and when it returns `Err`, or
+//! its future is dropped, nothing of it is. Time is always an argument.
+//!
+//! Read [`Store`] first, then one file per concept: `seen`, `cursors`, `destinations`, `dead_letters`, `replays`,
+//! `journeys`, `account`, `audit`. [`words`] has the words that stand for states and reasons wherever they are text.
+#![warn(missing_docs)]
+
+mod account;
+mod audit;
+mod cause;
+mod cursors;
+mod dead_letters;
+mod destinations;
+mod dialect;
+mod error;
+mod journeys;
+mod lock;
+mod page;
+mod replays;
+mod row;
+mod seen;
+mod store;
+pub mod words;
+
+pub use account::{Account, Imbalance, OnTheBroker};
+pub use audit::AuditEntry;
+pub use cause::cause;
+pub use dead_letters::{
+    Contained, DeadLetterChange, DeadLetterFilter, DeadLetterGroup, DeadLetterPage, DeadLetterState,
+    DeadLetterSummary, StoredDeadLetter,
+};
+pub use destinations::{DestinationState, DestinationStateKind};
+pub use error::{Cause, StoreError};
+pub use journeys::{EventFilter, EventSummary, JourneyEntry};
+pub use page::Page;
+pub use replays::{
+    ItemOutcome, NewReplay, Refusal, Replay, ReplayItem, ReplayProgress, ReplayState, Selection,
+};
+pub use seen::EventId;
+pub use store::Store;

@@ -1,0 +1,192 @@
+//! Working through a replay's items.
+
+use chrono::{DateTime, Utc};
+use sqlx::{QueryBuilder, Row as _, Transaction};
+
+use super::{ItemOutcome, ReplayItem, ReplayState};
+use crate::dead_letters::decode;
+use crate::dialect::{Db, Durability, ROWS, Row};
+use crate::error::StoreError;
+use crate::row::{self, integer, micros};
+use crate::store::Store;
+use crate::words::Word;
+
+/// The pending items that a statement is about: all of a replay's, or those at some positions.
+enum Which<'a> {
+    All,
+    At(&'a [u64]),
+}
+
+impl Store {
+    /// The next pending items of a running replay, at most `limit`, in the order of the selection; none when it is done
+    /// or cancelled. An item stays pending until it is marked. One whose dead letter can't be read back is skipped.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn next_items(
+        &self,
+        replay: &str,
+        limit: u32,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<ReplayItem>, StoreError> {
+        loop {
+            let query = sqlx::query(
+                "SELECT position, dead_letter_id, replay_items.generation AS next_generation, record FROM replay_items \
+                 JOIN dead_letters ON dead_letters.id = dead_letter_id \
+                 WHERE replay_id = $1 AND replay_items.state = 'pending' ORDER BY position LIMIT $2",
+            );
+            let rows = query.bind(replay).bind(i64::from(limit)).fetch_all(self.connections.read()).await?;
+            let (mut items, mut damaged) = (Vec::with_capacity(rows.len()), Vec::new());
+            for row in &rows {
+                match item(row) {
+                    Ok(item) => items.push(item),
+                    Err(StoreError::Damaged { what, .. }) => {
+                        let outcome = ItemOutcome::Skipped(format!("{what} in the store is damaged"));
+                        damaged.push((row::unsigned(row, "position")?, outcome));
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            let none_left = damaged.is_empty();
+            if !none_left {
+                tracing::error!(
+                    replay,
+                    items = damaged.len(),
+                    "dead letters that can't be read back are not replayed"
+                );
+                self.mark_items(replay, &damaged, now).await?;
+            }
+            if none_left || !items.is_empty() {
+                return Ok(items);
+            }
+        }
+    }
+
+    /// Says what became of pending items, by position; those no longer pending are left alone. With the last of them the
+    /// replay is done. A webhook that was sent (to `events`) counts as delivered.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]: none is marked; mark them again.
+    pub async fn mark_items(
+        &self,
+        replay: &str,
+        outcomes: &[(u64, ItemOutcome)],
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.connections.begin(Durability::Full).await?;
+        let mut sent = Vec::new();
+        for (position, outcome) in outcomes {
+            match outcome {
+                ItemOutcome::Sent => sent.push(*position),
+                ItemOutcome::Skipped(reason) => {
+                    skip(&mut transaction, replay, Which::At(&[*position]), reason).await?;
+                }
+            }
+        }
+        for positions in sent.chunks(ROWS) {
+            mark_sent(&mut transaction, replay, positions).await?;
+        }
+        let query =
+            sqlx::query("SELECT 1 FROM replay_items WHERE replay_id = $1 AND state = 'pending' LIMIT 1");
+        if query.bind(replay).fetch_optional(&mut *transaction).await?.is_none() {
+            end(&mut transaction, replay, ReplayState::Done, now).await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    /// Cancels a running replay: its pending items are skipped, and their dead letters are what they were before. Returns
+    /// how many; `None` when it is not running.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn cancel_replay(
+        &self,
+        replay: &str,
+        by: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Option<u64>, StoreError> {
+        let mut transaction = self.connections.begin(Durability::Full).await?;
+        if !end(&mut transaction, replay, ReplayState::Cancelled, now).await? {
+            return Ok(None);
+        }
+        let skipped =
+            skip(&mut transaction, replay, Which::All, &format!("the replay was cancelled by {by}")).await?;
+        transaction.commit().await?;
+        Ok(Some(skipped))
+    }
+}
+
+fn item(row: &Row) -> Result<ReplayItem, StoreError> {
+    let id: String = row.try_get("dead_letter_id")?;
+    Ok(ReplayItem {
+        position: row::unsigned(row, "position")?,
+        generation: row::unsigned(row, "next_generation")?,
+        dead_letter: decode(row, &id)?,
+        id,
+    })
+}
+
+/// Ends a running replay; whether it was running.
+pub(super) async fn end(
+    transaction: &mut Transaction<'static, Db>,
+    replay: &str,
+    state: ReplayState,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let query = sqlx::query("UPDATE replays SET state = $1, ended = $2 WHERE id = $3 AND state = 'running'");
+    let done = query.bind(state.word()).bind(micros(now)).bind(replay).execute(&mut **transaction).await?;
+    Ok(done.rows_affected() == 1)
+}
+
+async fn mark_sent(
+    transaction: &mut Transaction<'static, Db>,
+    replay: &str,
+    positions: &[u64],
+) -> Result<(), StoreError> {
+    // A webhook's other life is an event like any other: nothing will say more about it.
+    let mut query = QueryBuilder::<Db>::new(
+        "UPDATE dead_letters SET state = 'delivered' WHERE contents = 'webhook' AND state = 'replaying' AND id IN (",
+    );
+    query.push("SELECT dead_letter_id FROM replay_items");
+    push_pending(&mut query, replay, &Which::At(positions));
+    query.push(")").build().execute(&mut **transaction).await?;
+
+    let mut query = QueryBuilder::<Db>::new("UPDATE replay_items SET state = 'sent'");
+    push_pending(&mut query, replay, &Which::At(positions));
+    query.build().execute(&mut **transaction).await?;
+    Ok(())
+}
+
+/// Gives the dead letters of pending items their state back, unless something else has changed it meanwhile. Their `life`
+/// stays: a crash may have left a delivery of that generation on its way.
+async fn skip(
+    transaction: &mut Transaction<'static, Db>,
+    replay: &str,
+    which: Which<'_>,
+    reason: &str,
+) -> Result<u64, StoreError> {
+    let mut query = QueryBuilder::<Db>::new(
+        "UPDATE dead_letters SET replays = replays - 1, state = CASE state WHEN 'replaying' THEN (SELECT previous \
+         FROM replay_items WHERE dead_letter_id = dead_letters.id AND replay_id = ",
+    );
+    query.push_bind(replay).push(") ELSE state END WHERE id IN (SELECT dead_letter_id FROM replay_items");
+    push_pending(&mut query, replay, &which);
+    query.push(")").build().execute(&mut **transaction).await?;
+
+    let mut query = QueryBuilder::<Db>::new("UPDATE replay_items SET state = 'skipped', detail = ");
+    query.push_bind(reason);
+    push_pending(&mut query, replay, &which);
+    Ok(query.build().execute(&mut **transaction).await?.rows_affected())
+}
+
+fn push_pending(query: &mut QueryBuilder<Db>, replay: &str, which: &Which<'_>) {
+    query.push(" WHERE replay_id = ").push_bind(replay).push(" AND state = 'pending'");
+    if let Which::At(positions) = which {
+        query.push(" AND position IN (");
+        let mut list = query.separated(", ");
+        for position in *positions {
+            list.push_bind(integer(*position));
+        }
+        query.push(")");
+    }
+}
