@@ -16,6 +16,7 @@ pub mod pattern;
 pub mod program;
 pub mod rule_set;
 pub mod subscription;
+mod suggest;
 
 pub use pattern::{Mismatch, Pattern};
 pub use program::Limits;
