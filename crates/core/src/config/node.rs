@@ -28,14 +28,12 @@ pub enum NodeValue {
     Integer(i64),
     /// Another number.
     Float(f64),
-    /// Text. For a block scalar, `block_start` is the place of its first character of content, for positions inside.
+    /// Text, quoted or not.
     Text {
         /// The text.
         text: Arc<str>,
-        /// Where the first character of the content stands.
-        start: Place,
-        /// How many columns each line of the content is indented in the file (0 for plain and quoted scalars).
-        indent: usize,
+        /// Where its characters stand in the file; see [`Node::place_in_text`].
+        marks: Arc<[Mark]>,
     },
     /// A list.
     List(Vec<Node>),
@@ -50,6 +48,17 @@ pub struct Key {
     pub name: Arc<str>,
     /// Where it stands.
     pub place: Place,
+}
+
+/// From byte `offset` of a text on, up to the next mark, the characters stand one after the other in one line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// In bytes of the text.
+    pub offset: usize,
+    /// Line in the file, from 1.
+    pub line: usize,
+    /// Column in the file, from 1, in characters.
+    pub column: usize,
 }
 
 impl Node {
@@ -88,13 +97,30 @@ impl Node {
     }
 
     /// A warning about this node.
-    pub fn warning(&self, code: &'static str, message: impl Into<String>, hint: Option<String>) -> Diagnostic {
+    pub fn warning(
+        &self,
+        code: &'static str,
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) -> Diagnostic {
         Diagnostic { severity: Severity::Warning, ..self.error(code, message, hint) }
     }
 
-    /// The place in the file of byte `offset` of a text node's text (for errors inside a program).
+    /// The place in the file of byte `offset` of a text node's text (for errors inside a program): exact in block
+    /// scalars, and through escapes and folded lines of the others. An offset beyond the text is its end; the place of a
+    /// node that is no text is the node's.
     pub fn place_in_text(&self, offset: usize) -> Place {
-        todo!("{offset}")
+        let NodeValue::Text { text, marks } = &self.value else {
+            return self.place.clone();
+        };
+        let offset = offset.min(text.len());
+        let Some(mark) = marks.iter().rev().find(|mark| mark.offset <= offset) else {
+            return self.place.clone();
+        };
+        let since = text.as_bytes().get(mark.offset..offset).unwrap_or_default();
+        // Bytes that continue a character are not counted, so that an offset inside one does no harm.
+        let characters = since.iter().filter(|byte| (**byte & 0xC0) != 0x80).count();
+        Place { file: Arc::clone(&self.place.file), line: mark.line, column: mark.column + characters }
     }
 
     /// Reads typed settings. All mistakes go to `diagnostics` (unknown keys with "did you mean", wrong types, missing

@@ -19,6 +19,10 @@ pub enum SecretReference {
 #[schemars(transparent)]
 pub struct Secret(#[schemars(with = "String", regex(pattern = r"^\$\{(env|file):.+\}$"))] SecretReference);
 
+/// Does not repeat what was written, which may be the secret itself.
+pub(super) const NOT_A_REFERENCE: &str =
+    "a secret must be a reference: ${env:NAME} or ${file:PATH}, never the value itself";
+
 impl Secret {
     /// A secret behind a reference.
     pub fn new(reference: SecretReference) -> Self {
@@ -54,9 +58,7 @@ impl<'de> Deserialize<'de> for Secret {
             Some(("env", name)) if !name.is_empty() => SecretReference::Env(name.to_owned()),
             Some(("file", path)) if !path.is_empty() => SecretReference::File(path.to_owned()),
             _ => {
-                return Err(serde::de::Error::custom(
-                    "a secret must be a reference: ${env:NAME} or ${file:PATH}, never the value itself",
-                ));
+                return Err(serde::de::Error::custom(NOT_A_REFERENCE));
             }
         };
         Ok(Self(reference))

@@ -127,7 +127,10 @@ impl EventBuilder {
                 let length = 22 + type_url.bytes().len() + value.len();
                 let mut any = Vec::with_capacity(length);
                 put(1, type_url.bytes(), &mut any);
-                put(2, value, &mut any);
+                // As generated encoders do, so that everybody's bytes are the same.
+                if !value.is_empty() {
+                    put(2, value, &mut any);
+                }
                 put(8, &any, &mut buffer);
             }
         }
