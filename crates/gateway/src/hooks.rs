@@ -15,7 +15,7 @@ use trunkline_sdk::broker::{ChannelName, Outgoing};
 use trunkline_sdk::core::dead_letter::{Contents, RawRequest};
 use trunkline_sdk::core::{DeadLetter, DeadLetterReason};
 use trunkline_sdk::service::TraceContext;
-use trunkline_sdk::{AnyWebhookSource, WebhookRequest, metric};
+use trunkline_sdk::{WebhookRequest, metric};
 
 use crate::api::{answer, refused};
 use crate::intake::Submission;
@@ -108,29 +108,4 @@ fn kept_headers(headers: &HeaderMap) -> Vec<(String, String)> {
         .filter(|(name, _)| !secret(name.as_str()))
         .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())))
         .collect()
-}
-
-/// Normalizes a webhook kept as a dead letter again, for a replay: its authentication was checked when it came in.
-///
-/// # Errors
-/// What the adapter still finds wrong.
-pub fn renormalize(
-    source: &dyn AnyWebhookSource,
-    raw: &RawRequest,
-) -> Result<Vec<trunkline_sdk::Event>, String> {
-    let mut headers = HeaderMap::new();
-    for (name, value) in &raw.headers {
-        let name = name.parse::<axum::http::HeaderName>().map_err(|error| error.to_string())?;
-        let value = value.parse::<axum::http::HeaderValue>().map_err(|error| error.to_string())?;
-        headers.append(name, value);
-    }
-    let request = WebhookRequest {
-        source: raw.source.clone(),
-        method: raw.method.parse().map_err(|_| format!("method `{}` is none", raw.method))?,
-        url: raw.path.clone(),
-        headers,
-        body: raw.body.clone(),
-        received: raw.received,
-    };
-    source.normalize(&request).map(|normalized| normalized.events).map_err(|error| error.to_string())
 }

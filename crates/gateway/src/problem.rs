@@ -2,27 +2,19 @@
 
 use std::time::Duration;
 
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use metrics::counter;
-use serde_json::json;
 use trunkline_sdk::metric;
+use trunkline_sdk::service::ProblemDetails;
 
 /// A refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    status: StatusCode,
-    /// Stable and bounded; a metric's label and the last part of the problem's type.
-    reason: &'static str,
-    title: &'static str,
-    detail: String,
-    retry_after: Option<Duration>,
-}
+pub struct Problem(ProblemDetails);
 
 impl Problem {
     fn new(status: StatusCode, reason: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, reason, title, detail: detail.into(), retry_after: None }
+        Self(ProblemDetails::new(status, reason, title, detail))
     }
 
     /// 400: the request is not what it says it is.
@@ -86,46 +78,31 @@ impl Problem {
     pub fn too_many(retry_after: Duration) -> Self {
         let detail = "The caller is over gateway.rate_limit. Send again after the time in Retry-After.";
         let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate", "Too many requests", detail);
-        Self { retry_after: Some(retry_after), ..problem }
+        Self(problem.0.retry_after(retry_after))
     }
 
     /// 503: nothing was accepted; the same request may be sent again.
     pub fn unavailable(detail: impl Into<String>) -> Self {
         let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not now", detail);
-        Self { retry_after: Some(Duration::from_secs(2)), ..problem }
+        Self(problem.0.retry_after(Duration::from_secs(2)))
     }
 
     /// 503: the broker has no room; nothing was accepted.
     pub fn full() -> Self {
         let detail = "The broker has no room for new events. Nothing was accepted; send again later, and tell the operator.";
         let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "full", "No room", detail);
-        Self { retry_after: Some(Duration::from_secs(10)), ..problem }
+        Self(problem.0.retry_after(Duration::from_secs(10)))
     }
 
     /// Its HTTP status.
     pub fn status(&self) -> StatusCode {
-        self.status
+        self.0.status()
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        counter!(metric::GATEWAY_REFUSED, "reason" => self.reason).increment(1);
-        let body = json!({
-            "type": format!("urn:trunkline:problem:{}", self.reason),
-            "title": self.title,
-            "status": self.status.as_u16(),
-            "detail": self.detail,
-        });
-        let mut response = (self.status, body.to_string()).into_response();
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if let Some(wait) = self.retry_after {
-            headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
-        }
-        if self.status == StatusCode::UNAUTHORIZED && self.reason == "unauthenticated" {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        response
+        counter!(metric::GATEWAY_REFUSED, "reason" => self.0.reason()).increment(1);
+        self.0.into_response()
     }
 }
