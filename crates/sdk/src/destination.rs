@@ -45,7 +45,11 @@ pub trait Destination: Sized + Send + Sync + 'static {
             Some(body) => (body.content_type.clone(), body.bytes.clone()),
             None => ("application/cloudevents+protobuf".to_owned(), delivery.event.encoded().clone()),
         };
-        Ok(Preview { target: Self::NAME.to_owned(), headers: vec![("content-type".to_owned(), content_type)], body })
+        Ok(Preview {
+            target: Self::NAME.to_owned(),
+            headers: vec![("content-type".to_owned(), content_type)],
+            body,
+        })
     }
 }
 
@@ -86,7 +90,7 @@ pub struct Preview {
 
 /// Why an adapter can't be made from its settings.
 #[derive(Debug, Error)]
-#[error("{field}: {problem}")]
+#[error("{}{}{problem}", .field, if .field.is_empty() { "" } else { ": " })]
 pub struct SetupError {
     /// The setting at fault, as a path below `settings` (`url`, `headers.x-api-key`); empty for the whole.
     pub field: String,

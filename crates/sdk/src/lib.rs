@@ -18,15 +18,16 @@ pub mod registry;
 pub mod secrets;
 pub mod service;
 pub mod source;
+#[cfg(feature = "testing")]
 pub mod testing;
 pub mod topology;
 pub mod webhook;
 
 pub use destination::{Context, Delivered, DeliveryError, Destination, Preview, SetupError};
-pub use registry::{Adapters, AnyDestination, AnyWebhookSource};
-pub use secrets::{SecretText, Secrets};
+pub use registry::{AdapterKind, Adapters, AnyDestination, AnySource, AnyWebhookSource, MadeSource, MakeError};
+pub use secrets::{SecretError, SecretText, Secrets};
 pub use source::{EmitError, Emitter, Source};
-pub use webhook::{Normalized, Refusal, WebhookRequest, WebhookSource};
+pub use webhook::{NormalizeError, Normalized, Refusal, WebhookRequest, WebhookSource};
 
 pub use trunkline_broker as broker;
 pub use trunkline_core as core;

@@ -5,11 +5,21 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use schemars::Schema;
+use tokio_util::sync::CancellationToken;
 use trunkline_core::Delivery;
-use trunkline_core::config::{Diagnostics, Node};
+use trunkline_core::config::Diagnostics;
 
-use crate::destination::{Context, Delivered, DeliveryError, Destination, Preview, SetupError};
-use crate::webhook::{Normalized, NormalizeError, Refusal, WebhookRequest, WebhookSource};
+use crate::config::{DestinationEntry, SourceEntry};
+use crate::destination::{Context, Delivered, DeliveryError, Destination, Preview};
+use crate::source::{Emitter, Source};
+use crate::webhook::{NormalizeError, Normalized, Refusal, WebhookRequest, WebhookSource};
+
+mod check;
+mod error;
+mod factory;
+
+pub use error::MakeError;
+use factory::{DestinationFactory, Factory, PollingFactory, WebhookFactory};
 
 /// A destination whose type is forgotten.
 #[async_trait]
@@ -26,6 +36,17 @@ pub trait AnyWebhookSource: Send + Sync + 'static {
     fn verify(&self, request: &WebhookRequest) -> Result<(), Refusal>;
     /// As [`WebhookSource::normalize`].
     fn normalize(&self, request: &WebhookRequest) -> Result<Normalized, NormalizeError>;
+}
+
+/// A source that fetches, whose type is forgotten.
+#[async_trait]
+pub trait AnySource: Send + 'static {
+    /// As [`Source::run`].
+    async fn run(
+        self: Box<Self>,
+        emitter: Emitter,
+        shutdown: CancellationToken,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
 }
 
 #[async_trait]
@@ -49,40 +70,150 @@ impl<W: WebhookSource> AnyWebhookSource for W {
     }
 }
 
-/// Makes adapters of one type from `settings:` nodes.
 #[async_trait]
-trait Factory<A: ?Sized>: Send + Sync {
-    fn schema(&self) -> Schema;
-    fn check(&self, settings: &Node, diagnostics: &mut Diagnostics);
-    async fn make(&self, settings: &Node, context: &Context) -> Result<Arc<A>, MakeError>;
+impl<S: Source> AnySource for S {
+    async fn run(
+        self: Box<Self>,
+        emitter: Emitter,
+        shutdown: CancellationToken,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        Source::run(*self, emitter, shutdown).await
+    }
 }
 
-/// Why an adapter was not made.
-#[derive(Debug)]
-pub enum MakeError {
-    /// The configuration names an adapter that is not registered.
-    Unknown {
-        /// The adapter asked for.
-        adapter: String,
-        /// Those there are.
-        known: Vec<&'static str>,
-    },
-    /// The settings do not read.
-    Settings(Diagnostics),
-    /// The adapter refused them.
-    Setup(SetupError),
+/// A source made from its entry.
+pub enum MadeSource {
+    /// Platforms call it.
+    Webhook(Arc<dyn AnyWebhookSource>),
+    /// It fetches.
+    Polling(Box<dyn AnySource>),
 }
 
-/// The adapters a process knows, by name.
+/// What an adapter is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AdapterKind {
+    /// Produces events that platforms bring (`sources`).
+    WebhookSource,
+    /// Produces events that it fetches (`sources`).
+    Source,
+    /// Takes deliveries (`destinations`).
+    Destination,
+}
+
+/// The adapters a process knows, by name. A name is unique among destinations, and among sources of both kinds.
 #[derive(Clone, Default)]
 pub struct Adapters {
-    destinations: BTreeMap<&'static str, Arc<dyn Factory<dyn AnyDestination>>>,
-    webhooks: BTreeMap<&'static str, Arc<dyn Factory<dyn AnyWebhookSource>>>,
+    destinations: BTreeMap<&'static str, Arc<dyn Factory<Arc<dyn AnyDestination>>>>,
+    sources: BTreeMap<&'static str, (AdapterKind, Arc<dyn Factory<MadeSource>>)>,
 }
 
 impl Adapters {
     /// None yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// With a consumer adapter. One of the same name is replaced.
+    #[must_use]
+    pub fn destination<D: Destination>(mut self) -> Self {
+        self.destinations.insert(D::NAME, Arc::new(DestinationFactory::<D>::default()));
+        self
+    }
+
+    /// With a producer adapter that platforms call. A source of the same name is replaced.
+    #[must_use]
+    pub fn webhook_source<W: WebhookSource>(mut self) -> Self {
+        let factory = Arc::new(WebhookFactory::<W>::default());
+        self.sources.insert(W::NAME, (AdapterKind::WebhookSource, factory));
+        self
+    }
+
+    /// With a producer adapter that fetches. A source of the same name is replaced.
+    #[must_use]
+    pub fn source<S: Source>(mut self) -> Self {
+        self.sources.insert(S::NAME, (AdapterKind::Source, Arc::new(PollingFactory::<S>::default())));
+        self
+    }
+
+    /// What is registered: sources, then destinations, each by name.
+    pub fn names(&self) -> Vec<(AdapterKind, &'static str)> {
+        let sources = self.sources.iter().map(|(name, (kind, _factory))| (*kind, *name));
+        let destinations = self.destinations.keys().map(|name| (AdapterKind::Destination, *name));
+        sources.chain(destinations).collect()
+    }
+
+    /// The JSON Schema of an adapter's `settings`; `None` when no such adapter is registered.
+    pub fn schema(&self, kind: AdapterKind, name: &str) -> Option<Schema> {
+        match kind {
+            AdapterKind::Destination => self.destinations.get(name).map(|factory| factory.schema()),
+            AdapterKind::WebhookSource | AdapterKind::Source => {
+                self.sources.get(name).map(|(_kind, factory)| factory.schema())
+            }
+        }
+    }
+
+    /// Reads a destination's settings as its adapter's type and says what is wrong with them. An external one is not
+    /// judged.
+    pub fn check_destination(&self, entry: &DestinationEntry, diagnostics: &mut Diagnostics) {
+        let Some(adapter) = entry.adapter.as_deref().filter(|_| !entry.external) else { return };
+        match self.destination_factory(adapter) {
+            Ok(factory) => factory.check(&entry.settings, diagnostics),
+            Err(error) => error.report(&entry.node, &entry.settings, diagnostics),
+        }
+    }
+
+    /// Reads a source's settings as its adapter's type and says what is wrong with them.
+    pub fn check_source(&self, entry: &SourceEntry, diagnostics: &mut Diagnostics) {
+        match self.source_factory(&entry.adapter) {
+            Ok(factory) => factory.check(&entry.settings, diagnostics),
+            Err(error) => error.report(&entry.node, &entry.settings, diagnostics),
+        }
+    }
+
+    /// Makes a destination.
+    ///
+    /// # Errors
+    /// [`MakeError`]; [`MakeError::report`] makes diagnostics of it. An external destination has no adapter:
+    /// [`MakeError::External`].
+    pub async fn make_destination(
+        &self,
+        entry: &DestinationEntry,
+        context: &Context,
+    ) -> Result<Arc<dyn AnyDestination>, MakeError> {
+        match entry.adapter.as_deref() {
+            Some(adapter) => self.destination_factory(adapter)?.make(&entry.settings, context).await,
+            None => Err(MakeError::External),
+        }
+    }
+
+    /// Makes a source of either kind.
+    ///
+    /// # Errors
+    /// [`MakeError`]; [`MakeError::report`] makes diagnostics of it.
+    pub async fn make_source(&self, entry: &SourceEntry, context: &Context) -> Result<MadeSource, MakeError> {
+        self.source_factory(&entry.adapter)?.make(&entry.settings, context).await
+    }
+
+    fn destination_factory(
+        &self,
+        adapter: &str,
+    ) -> Result<&Arc<dyn Factory<Arc<dyn AnyDestination>>>, MakeError> {
+        self.destinations.get(adapter).ok_or_else(|| MakeError::Unknown {
+            adapter: adapter.to_owned(),
+            known: self.destinations.keys().copied().collect(),
+        })
+    }
+
+    fn source_factory(&self, adapter: &str) -> Result<&Arc<dyn Factory<MadeSource>>, MakeError> {
+        self.sources.get(adapter).map(|(_kind, factory)| factory).ok_or_else(|| MakeError::Unknown {
+            adapter: adapter.to_owned(),
+            known: self.sources.keys().copied().collect(),
+        })
+    }
+}
+
+impl std::fmt::Debug for Adapters {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.names()).finish()
     }
 }

@@ -3,24 +3,35 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use trunkline_core::config::{Diagnostics, Node};
-use trunkline_core::{DestinationName, SourceName, TypeCatalogue};
+use serde::de::DeserializeOwned;
+use trunkline_core::config::{Diagnostics, Key, Node, NodeValue, codes, did_you_mean};
+use trunkline_core::{DestinationName, NameError, SourceName, TypeCatalogue};
 
+use super::code;
 use super::destinations::DestinationEntry;
+use super::keys::KeyEntry;
+use super::sections::{ChannelsSettings, SECTIONS};
+use super::sources::SourceEntry;
+use super::types::{TypeEntry, read_type};
+use crate::destination::Context;
+use crate::secrets::Secrets;
 
 /// The sections that every service shares.
 #[derive(Debug, Clone)]
 pub struct Shared {
     /// The whole document; services read their own sections from it.
     pub root: Arc<Node>,
+    /// Where relative paths of the configuration start.
+    pub folder: Arc<Path>,
     /// `broker`: `embedded:DIR`, later `kafka://..` and `amqp://..`. Default `embedded:./data`.
     pub broker: String,
     /// `store`: `sqlite:PATH` or `postgres://..`. Default `sqlite:./data/store.db`.
     pub store: String,
     /// `channels`.
     pub channels: ChannelsSettings,
+    /// `types`.
+    pub types: BTreeMap<String, TypeEntry>,
     /// `types`, with the canonical ones.
     pub catalogue: Arc<TypeCatalogue>,
     /// `sources`.
@@ -29,48 +40,179 @@ pub struct Shared {
     pub destinations: BTreeMap<DestinationName, DestinationEntry>,
 }
 
-/// One entry of `sources:`.
-#[derive(Debug, Clone)]
-pub struct SourceEntry {
-    /// The adapter's name.
-    pub adapter: String,
-    /// The adapter's own settings, still a node.
-    pub settings: Node,
-    /// The whole entry.
-    pub node: Node,
-}
-
-/// `channels:`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ChannelsSettings {
-    /// Put before every channel's name on the broker, so that two environments can share it. Default none.
-    pub prefix: String,
-    /// Partitions of `events` and of each `deliver.*`. Default 4.
-    pub partitions: u16,
-    /// How long `events` are kept. Default 7 d.
-    pub events_keep: Duration,
-    /// How long `journey` is kept. Default 7 d.
-    pub journey_keep: Duration,
-    /// The longest record in bytes. Default 4 MiB.
-    pub max_record: usize,
-    /// Which steps `journey` records.
-    pub journey: JourneyMode,
-}
-
-/// Which steps `journey` records; counts always stand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum JourneyMode {
-    /// Every step.
-    All,
-    /// Only what did not go well.
-    Failures,
-}
-
 impl Shared {
+    /// The default of `broker`.
+    pub const DEFAULT_BROKER: &str = "embedded:./data";
+    /// The default of `store`.
+    pub const DEFAULT_STORE: &str = "sqlite:./data/store.db";
+
     /// Reads the shared sections of a document. All mistakes go to `diagnostics`; `None` when there was an error.
-    /// `folder` is where relative paths of `types` start. Adapters' own settings are judged by
-    /// [`crate::Adapters::check`], subscriptions by the rules.
+    /// `folder` is where relative paths start. Adapters' own settings are judged by [`crate::Adapters::check`],
+    /// subscriptions by the rules, and each service's section by the service.
     pub fn read(root: Node, folder: &Path, diagnostics: &mut Diagnostics) -> Option<Self> {
-        todo!("{root:?} {folder:?} {diagnostics:?}")
+        let sections = check_sections(&root, diagnostics);
+        let version = check_version(&root, diagnostics);
+        // Every section is read even when an earlier one is wrong, so that one run names all mistakes.
+        let broker = read_text(&root, "broker", Self::DEFAULT_BROKER, diagnostics);
+        let store = read_text(&root, "store", Self::DEFAULT_STORE, diagnostics);
+        let channels = match section(&root, "channels") {
+            Some(node) => ChannelsSettings::read(node, diagnostics),
+            None => Some(ChannelsSettings::default()),
+        };
+        let mut catalogue = TypeCatalogue::canonical();
+        let types = read_entries(&root, "types", type_name, diagnostics, |name, node, diagnostics| {
+            read_type(name, node, folder, &mut catalogue, diagnostics)
+        });
+        let sources =
+            read_entries(&root, "sources", SourceName::parse, diagnostics, |_, node, diagnostics| {
+                SourceEntry::read(node, diagnostics)
+            });
+        let destinations = read_entries(
+            &root,
+            "destinations",
+            DestinationName::parse,
+            diagnostics,
+            |_, node, diagnostics| DestinationEntry::read(node, diagnostics),
+        );
+        (sections?, version?);
+        Some(Self {
+            broker: broker?,
+            store: store?,
+            channels: channels?,
+            types: types?,
+            catalogue: Arc::new(catalogue),
+            sources: sources?,
+            destinations: destinations?,
+            folder: folder.into(),
+            root: Arc::new(root),
+        })
+    }
+
+    /// A section of the document as its service's own type; its default when the section is left out.
+    pub fn section<T: DeserializeOwned + Default>(
+        &self,
+        name: &str,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<T> {
+        match section(&self.root, name) {
+            Some(node) => node.read(diagnostics),
+            None => Some(T::default()),
+        }
+    }
+
+    /// A section's node, for diagnostics and for sections that are read entry by entry; `None` when it is left out.
+    pub fn section_node(&self, name: &str) -> Option<&Node> {
+        section(&self.root, name)
+    }
+
+    /// The keys of a service: `gateway` or `console`.
+    pub fn keys(&self, service: &str, diagnostics: &mut Diagnostics) -> Option<Vec<KeyEntry>> {
+        match section(&self.root, service).and_then(|node| node.get("keys")) {
+            Some(node) => node.read(diagnostics),
+            None => Some(Vec::new()),
+        }
+    }
+
+    /// What the adapter of the source or destination `name` is given besides its settings.
+    pub fn context(&self, name: &str, instance: &str) -> Context {
+        Context {
+            name: name.to_owned(),
+            instance: instance.to_owned(),
+            secrets: self.secrets(),
+            catalogue: self.catalogue.clone(),
+        }
+    }
+
+    /// Reads this configuration's secrets; each caller has its own memory of which changed.
+    pub fn secrets(&self) -> Secrets {
+        Secrets::in_folder(&self.folder)
     }
 }
+
+/// A type's name follows the rules of other names.
+fn type_name(text: &str) -> Result<String, NameError> {
+    SourceName::parse(text).map(|name| name.as_str().to_owned())
+}
+
+/// The node of `settings` in an entry, or an empty map in its place.
+pub(super) fn settings_node(entry: &Node) -> Node {
+    match entry.get("settings") {
+        Some(node) if node.value != NodeValue::Null => node.clone(),
+        other => Node {
+            place: other.unwrap_or(entry).place.clone(),
+            path: format!("{}.settings", entry.path).into(),
+            value: NodeValue::Map(Vec::new()),
+        },
+    }
+}
+
+/// A section that stands in the file with a value; `name:` alone is as good as left out.
+fn section<'a>(root: &'a Node, name: &str) -> Option<&'a Node> {
+    root.get(name).filter(|node| node.value != NodeValue::Null)
+}
+
+fn check_sections(root: &Node, diagnostics: &mut Diagnostics) -> Option<()> {
+    expect_map(root, diagnostics)?;
+    let unknown: Vec<&Key> =
+        root.entries().map(|(key, _)| key).filter(|key| !SECTIONS.contains(&&*key.name)).collect();
+    for key in &unknown {
+        let hint = did_you_mean(&key.name, SECTIONS);
+        let hint = hint.unwrap_or_else(|| format!("there are {}", SECTIONS.join(", ")));
+        let at = Node { place: key.place.clone(), path: key.name.clone(), value: NodeValue::Null };
+        let message = format!("there is no section `{}`", key.name);
+        diagnostics.push(at.error(codes::UNKNOWN_KEY, message, Some(hint)));
+    }
+    unknown.is_empty().then_some(())
+}
+
+fn check_version(root: &Node, diagnostics: &mut Diagnostics) -> Option<()> {
+    let (node, message) = match root.get("version") {
+        Some(Node { value: NodeValue::Integer(1), .. }) => return Some(()),
+        Some(node) => (node, "this version of Trunkline reads configurations of version 1 only"),
+        None => (root, "`version` is missing"),
+    };
+    diagnostics.push(node.error(code::VERSION, message, Some("write `version: 1`".to_owned())));
+    None
+}
+
+fn read_text(root: &Node, name: &str, default: &str, diagnostics: &mut Diagnostics) -> Option<String> {
+    match section(root, name) {
+        Some(node) => node.read(diagnostics),
+        None => Some(default.to_owned()),
+    }
+}
+
+fn expect_map(node: &Node, diagnostics: &mut Diagnostics) -> Option<()> {
+    match &node.value {
+        NodeValue::Map(_) => Some(()),
+        // Reading it as a map words the mistake as every other wrong type is worded.
+        _ => node.read::<BTreeMap<String, serde::de::IgnoredAny>>(diagnostics).map(|_| ()),
+    }
+}
+
+fn read_entries<N: Ord, E>(
+    root: &Node,
+    name: &str,
+    parse: impl Fn(&str) -> Result<N, NameError>,
+    diagnostics: &mut Diagnostics,
+    mut read: impl FnMut(&str, &Node, &mut Diagnostics) -> Option<E>,
+) -> Option<BTreeMap<N, E>> {
+    let Some(node) = section(root, name) else { return Some(BTreeMap::new()) };
+    expect_map(node, diagnostics)?;
+    let mut entries = BTreeMap::new();
+    let mut valid = true;
+    for (key, node) in node.entries() {
+        let parsed = parse(&key.name).map_err(|error| {
+            let at = Node { place: key.place.clone(), ..node.clone() };
+            diagnostics.push(at.error(codes::BAD_NAME, error.to_string(), None));
+        });
+        match (parsed, read(&key.name, node, diagnostics)) {
+            (Ok(name), Some(entry)) => drop(entries.insert(name, entry)),
+            _ => valid = false,
+        }
+    }
+    valid.then_some(entries)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,17 @@
+//! The stable codes of this crate's diagnostics, beside those of [`trunkline_core::config::codes`]; each has a page in
+//! docs/errors/.
+
+/// A secret that is not set.
+pub const UNSET_SECRET: &str = "TL-C010";
+/// A file or folder of the configuration that can't be read.
+pub const UNREADABLE: &str = "TL-C011";
+/// `version` is missing or not 1.
+pub const VERSION: &str = "TL-C012";
+/// A team's own type that can't be registered.
+pub const TYPE: &str = "TL-C013";
+/// A service that would listen to others without keys.
+pub const LISTEN_WITHOUT_KEYS: &str = "TL-C014";
+/// An adapter that there is not.
+pub const UNKNOWN_ADAPTER: &str = "TL-A001";
+/// Settings that their adapter refuses.
+pub const SETTINGS_REFUSED: &str = "TL-A002";

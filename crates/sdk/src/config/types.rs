@@ -1,0 +1,50 @@
+//! `types:` - a team's own messages, by their descriptor sets.
+
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use trunkline_core::TypeCatalogue;
+use trunkline_core::config::{Diagnostics, Node};
+
+use super::code;
+
+/// One entry of `types:`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TypeEntry {
+    /// A file with the encoded `FileDescriptorSet` (`protoc --include_imports --descriptor_set_out=FILE`).
+    pub descriptor: String,
+    /// The message's full name, for example `acme.shop.v1.Order`.
+    pub message: String,
+    /// Events whose type begins with this carry the message, for example `acme.order.`.
+    pub events: Option<String>,
+}
+
+/// Registers every type; those that are wrong are told and left out.
+pub(super) fn read_type(
+    name: &str,
+    node: &Node,
+    folder: &Path,
+    catalogue: &mut TypeCatalogue,
+    diagnostics: &mut Diagnostics,
+) -> Option<TypeEntry> {
+    let entry: TypeEntry = node.read(diagnostics)?;
+    let at = |name: &str| node.get(name).unwrap_or(node);
+    let path = folder.join(&entry.descriptor);
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            let message = format!("`{}` can't be read: {error}", path.display());
+            diagnostics.push(at("descriptor").error(code::TYPE, message, None));
+            return None;
+        }
+    };
+    match catalogue.register_as(name, &bytes, &entry.message) {
+        Ok(()) => Some(entry),
+        Err(error) => {
+            diagnostics.push(at("message").error(code::TYPE, error.to_string(), None));
+            None
+        }
+    }
+}

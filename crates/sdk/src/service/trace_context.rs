@@ -1,0 +1,142 @@
+//! W3C Trace Context, level 1: which trace a request or record belongs to, carried through HTTP and records.
+
+use std::fmt;
+
+use http::HeaderMap;
+
+/// The trace an event belongs to, and the step in it that came last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TraceContext {
+    trace: u128,
+    span: u64,
+    sampled: bool,
+    state: Option<String>,
+}
+
+/// Longer `tracestate` values are not carried on; the recommendation asks for at least 512 characters.
+const LONGEST_STATE: usize = 512;
+
+impl TraceContext {
+    /// The name of the header and of the CloudEvents extension.
+    pub const PARENT: &str = "traceparent";
+    /// The name of the vendors' part beside it.
+    pub const STATE: &str = "tracestate";
+
+    /// A new trace.
+    pub fn generate() -> Self {
+        Self { trace: nonzero(rand::random), span: nonzero(rand::random), sampled: true, state: None }
+    }
+
+    /// The trace of a request; a new one where the request has none, or one that is not valid.
+    pub fn from_headers(headers: &HeaderMap) -> Self {
+        let only = |name: &str| {
+            let mut values = headers.get_all(name).iter();
+            let value = values.next()?.to_str().ok()?;
+            values.next().is_none().then_some(value)
+        };
+        let parent = only(Self::PARENT).and_then(|parent| Self::parse(parent, only(Self::STATE)));
+        parent.unwrap_or_else(Self::generate)
+    }
+
+    /// Parses a `traceparent` value and, beside it, a `tracestate`. `None` when it is not valid. Versions after 00 are
+    /// read as far as 00 knows them, as the recommendation asks.
+    pub fn parse(parent: &str, state: Option<&str>) -> Option<Self> {
+        let mut parts = parent.trim().split('-');
+        let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let version = hex(version, 2)?;
+        if version == 0xff || (version == 0 && parts.next().is_some()) {
+            return None;
+        }
+        let (trace, span) = (hex(trace, 32)?, hex(span, 16)?);
+        let span = u64::try_from(span).ok()?;
+        let sampled = hex(flags, 2)? & 1 == 1;
+        let carried = |state: &&str| !state.is_empty() && state.len() <= LONGEST_STATE;
+        let state = state.map(str::trim).filter(carried).map(str::to_owned);
+        (trace != 0 && span != 0).then_some(Self { trace, span, sampled, state })
+    }
+
+    /// The next step of the same trace.
+    #[must_use]
+    pub fn child(&self) -> Self {
+        Self { span: nonzero(rand::random), ..self.clone() }
+    }
+
+    /// The trace's id: 32 hexadecimal digits.
+    pub fn trace_id(&self) -> String {
+        format!("{:032x}", self.trace)
+    }
+
+    /// The value of `tracestate`.
+    pub fn state(&self) -> Option<&str> {
+        self.state.as_deref()
+    }
+}
+
+/// The value of `traceparent`.
+impl fmt::Display for TraceContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace, self.span, u8::from(self.sampled))
+    }
+}
+
+fn nonzero<T: Default + PartialEq>(random: impl Fn() -> T) -> T {
+    loop {
+        let number = random();
+        if number != T::default() {
+            return number;
+        }
+    }
+}
+
+/// Lower-case hexadecimal digits, exactly `length` of them.
+fn hex(text: &str, length: usize) -> Option<u128> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+    (text.len() == length && digits).then(|| u128::from_str_radix(text, 16).ok())?
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    const VALID: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+    #[test]
+    fn a_child_keeps_the_trace_and_its_state() {
+        let parent = TraceContext::parse(VALID, Some("vendor=1")).unwrap();
+        assert_eq!(parent.to_string(), VALID);
+        let child = parent.child();
+        assert_eq!(child.trace_id(), "0af7651916cd43dd8448eb211c80319c");
+        assert_ne!(child.to_string(), VALID);
+        assert_eq!(child.state(), Some("vendor=1"));
+        assert_eq!(TraceContext::parse(&child.to_string(), Some("vendor=1")), Some(child));
+    }
+
+    #[test]
+    fn what_the_recommendation_forbids_is_no_context() {
+        for bad in [
+            "",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-extra",
+            "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+            "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319-b7ad6b71692033311-01",
+            "00-+af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        ] {
+            assert_eq!(TraceContext::parse(bad, None), None, "{bad}");
+        }
+        let later = "cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-what-comes-later";
+        assert_eq!(TraceContext::parse(later, None).unwrap().to_string(), VALID);
+    }
+
+    #[test]
+    fn a_request_with_two_parents_starts_a_new_trace() {
+        let mut headers = HeaderMap::new();
+        headers.append(TraceContext::PARENT, VALID.parse().unwrap());
+        assert_eq!(TraceContext::from_headers(&headers).to_string(), VALID);
+        headers.append(TraceContext::PARENT, VALID.parse().unwrap());
+        assert_ne!(TraceContext::from_headers(&headers).trace_id(), "0af7651916cd43dd8448eb211c80319c");
+    }
+}
