@@ -13,7 +13,6 @@ use thiserror::Error;
 
 use crate::dead_letters::DeadLetterState;
 use crate::error::StoreError;
-use crate::row;
 use crate::store::Store;
 use crate::words::Word;
 
@@ -126,7 +125,8 @@ impl Store {
              ) AS lines GROUP BY kind, state",
         );
         for row in query.fetch_all(self.connections.read()).await? {
-            let value = row::unsigned(&row, "value")?;
+            // The parts of a record that was split come one by one, so that a difference may be negative for a moment.
+            let value = row.try_get::<i64, _>("value")?.max(0).unsigned_abs();
             let name = row.try_get("state")?;
             match row.try_get("kind")? {
                 "letters" => account.add_letters(name, value),

@@ -5,7 +5,7 @@
 //! never carries an event on its way: that is the broker's work, and the bus goes on (undeduplicated) without a store.
 //!
 //! One SQLite file serves one process, which locks it; PostgreSQL for several processes will come beside it. Queries are
-//! written in the SQL both speak, with `$1` parameters, and [`mod@dialect`](self) is the only file that knows which of
+//! written in the SQL both speak, with `$1` parameters, and `src/dialect.rs` is the only file that knows which of
 //! them is behind. The price is that a few things are done in two statements that either could do in one.
 //!
 //! Every method on [`Store`] is one transaction: when it returns `Ok` its change is on disk, and when it returns `Err`, or

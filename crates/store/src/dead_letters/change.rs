@@ -49,7 +49,7 @@ pub(crate) async fn mark_delivered(
     let ids: Vec<String> = sqlx::query_scalar(
         "UPDATE dead_letters SET state = $1 \
          WHERE event_id = $2 AND source = $3 AND destination = $4 AND subscription = $5 \
-         AND generation < $6 AND life <= $6 AND state IN ('waiting', 'replaying', 'discarded') RETURNING id",
+         AND generation <= $6 AND life <= $6 AND state IN ('waiting', 'replaying', 'discarded') RETURNING id",
     )
     .bind(DeadLetterState::Delivered.word())
     .bind(&step.id)

@@ -5,6 +5,7 @@ use sqlx::{QueryBuilder, Row as _, Transaction};
 
 use super::select::refusal;
 use super::{NewReplay, Refusal, ReplayState};
+use crate::dead_letters::DeadLetterState;
 use crate::dialect::{Db, Durability, ROWS, push_any_of};
 use crate::error::StoreError;
 use crate::row::{self, integer, micros};
@@ -77,7 +78,7 @@ async fn insert_replay(
 struct Judged {
     id: String,
     generation: i64,
-    previous: String,
+    previous: &'static str,
 }
 
 /// The items of one chunk, in the order of `ids`; unknown and repeated ids are left out.
@@ -110,7 +111,11 @@ async fn judge(
             None => items.push(Judged {
                 id: id.clone(),
                 generation: row.try_get::<i64, _>("life")? + 1,
-                previous: state.word().to_owned(),
+                // Should this item be skipped, nothing is known of the life that was on its way before.
+                previous: match state {
+                    DeadLetterState::Replaying => DeadLetterState::Waiting.word(),
+                    state => state.word(),
+                },
             }),
         }
     }
@@ -135,15 +140,14 @@ async fn insert_items(
             .push_bind(&item.id)
             .push_bind("pending")
             .push_bind("");
-        row.push_bind(item.generation).push_bind(&item.previous);
+        row.push_bind(item.generation).push_bind(item.previous);
     });
     query.push(" ON CONFLICT (replay_id, dead_letter_id) DO NOTHING");
     query.build().execute(&mut **transaction).await?;
     Ok(())
 }
 
-/// Each item's dead letter is replaying from now on, and its life is that of the item: whatever comes of it later, no
-/// other replay uses that generation again.
+/// Each item's dead letter is replaying from now on, and its newest life is the one that the item gives.
 async fn start_lives(
     transaction: &mut Transaction<'static, Db>,
     replay: &NewReplay,

@@ -17,6 +17,13 @@ enum Which<'a> {
     At(&'a [u64]),
 }
 
+/// Why items are skipped.
+struct Skipped<'a> {
+    reason: &'a str,
+    by: &'a str,
+    now: DateTime<Utc>,
+}
+
 impl Store {
     /// The next pending items of a running replay, at most `limit`, in the order of the selection; none when it is done
     /// or cancelled. An item stays pending until it is marked. One whose dead letter can't be read back is skipped.
@@ -79,7 +86,8 @@ impl Store {
             match outcome {
                 ItemOutcome::Sent => sent.push(*position),
                 ItemOutcome::Skipped(reason) => {
-                    skip(&mut transaction, replay, Which::At(&[*position]), reason).await?;
+                    let skipped = Skipped { reason, by: "trunkline", now };
+                    skip(&mut transaction, replay, Which::At(&[*position]), &skipped).await?;
                 }
             }
         }
@@ -109,8 +117,8 @@ impl Store {
         if !end(&mut transaction, replay, ReplayState::Cancelled, now).await? {
             return Ok(None);
         }
-        let skipped =
-            skip(&mut transaction, replay, Which::All, &format!("the replay was cancelled by {by}")).await?;
+        let skipped = Skipped { reason: "the replay was cancelled", by, now };
+        let skipped = skip(&mut transaction, replay, Which::All, &skipped).await?;
         transaction.commit().await?;
         Ok(Some(skipped))
     }
@@ -157,24 +165,32 @@ async fn mark_sent(
     Ok(())
 }
 
-/// Gives the dead letters of pending items their state back, unless something else has changed it meanwhile. Their `life`
-/// stays: a crash may have left a delivery of that generation on its way.
+/// Gives the dead letters of pending items their state and life back, unless a later life was given meanwhile or the
+/// outcome is known already (a crash may leave an item pending whose delivery is on its way).
 async fn skip(
     transaction: &mut Transaction<'static, Db>,
     replay: &str,
     which: Which<'_>,
-    reason: &str,
+    skipped: &Skipped<'_>,
 ) -> Result<u64, StoreError> {
     let mut query = QueryBuilder::<Db>::new(
-        "UPDATE dead_letters SET replays = replays - 1, state = CASE state WHEN 'replaying' THEN (SELECT previous \
-         FROM replay_items WHERE dead_letter_id = dead_letters.id AND replay_id = ",
+        "UPDATE dead_letters SET replays = replays - 1, \
+         state = CASE WHEN state = 'replaying' AND life = item.life_given THEN item.previous ELSE state END, \
+         life = CASE WHEN life = item.life_given THEN life - 1 ELSE life END \
+         FROM (SELECT dead_letter_id, generation AS life_given, previous FROM replay_items",
     );
-    query.push_bind(replay).push(") ELSE state END WHERE id IN (SELECT dead_letter_id FROM replay_items");
+    push_pending(&mut query, replay, &which);
+    query.push(") AS item WHERE id = item.dead_letter_id").build().execute(&mut **transaction).await?;
+
+    let mut query = QueryBuilder::<Db>::new("INSERT INTO dead_letter_changes SELECT id, ");
+    query.push_bind(micros(skipped.now)).push(", state, ").push_bind(skipped.by);
+    query.push(", ").push_bind(skipped.reason);
+    query.push(" FROM dead_letters WHERE id IN (SELECT dead_letter_id FROM replay_items");
     push_pending(&mut query, replay, &which);
     query.push(")").build().execute(&mut **transaction).await?;
 
     let mut query = QueryBuilder::<Db>::new("UPDATE replay_items SET state = 'skipped', detail = ");
-    query.push_bind(reason);
+    query.push_bind(skipped.reason);
     push_pending(&mut query, replay, &which);
     Ok(query.build().execute(&mut **transaction).await?.rows_affected())
 }
