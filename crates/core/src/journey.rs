@@ -1,8 +1,14 @@
 //! What happened to events, step by step, as records of the `journey` channel.
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use prost::Message;
+use trunkline_proto::bus::v1 as bus;
 
+use crate::delivery::{Delivery, DeliveryDecodeError};
+use crate::event::Event;
 use crate::retry::FailureClass;
+use crate::{timestamp, wire};
 
 /// One kind of step in an event's journey.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -104,17 +110,295 @@ pub struct JourneyRecord {
     pub counts: JourneyCounts,
 }
 
+impl JourneyStep {
+    /// A step that concerns no event yet; everything but its kind and time is empty.
+    pub fn new(step: Step, time: DateTime<Utc>) -> Self {
+        Self {
+            step,
+            time,
+            source: String::new(),
+            id: String::new(),
+            kind: String::new(),
+            key: String::new(),
+            subscription: String::new(),
+            destination: String::new(),
+            class: None,
+            status: None,
+            attempt: 0,
+            generation: 0,
+            replay_id: String::new(),
+            rule_set: String::new(),
+            dead_letter_id: String::new(),
+            detail: String::new(),
+        }
+    }
+
+    /// A step of `event`.
+    pub fn of(step: Step, event: &Event, time: DateTime<Utc>) -> Self {
+        Self {
+            source: event.source().to_owned(),
+            id: event.id().to_owned(),
+            kind: event.kind().to_owned(),
+            key: String::from_utf8_lossy(&event.key()).into_owned(),
+            ..Self::new(step, time)
+        }
+    }
+
+    /// A step of `delivery`.
+    pub fn of_delivery(step: Step, delivery: &Delivery, time: DateTime<Utc>) -> Self {
+        Self {
+            subscription: delivery.subscription.clone(),
+            destination: delivery.destination.clone(),
+            attempt: delivery.attempt,
+            generation: delivery.generation,
+            replay_id: delivery.replay_id.clone(),
+            rule_set: delivery.rule_set.clone(),
+            ..Self::of(step, &delivery.event, time)
+        }
+    }
+}
+
+impl JourneyRecord {
+    /// This record as records of at most `max_record` encoded bytes each, as far as single steps allow it; the counts
+    /// stand in the first.
+    pub fn fitting(mut self, max_record: usize) -> Vec<Self> {
+        if self.steps.len() <= 1 || self.encode().len() <= max_record {
+            return vec![self];
+        }
+        let rest = self.steps.split_off(self.steps.len() / 2);
+        let second = Self {
+            instance: self.instance.clone(),
+            service: self.service.clone(),
+            time: self.time,
+            steps: rest,
+            counts: JourneyCounts::default(),
+        };
+        let mut records = self.fitting(max_record);
+        records.extend(second.fitting(max_record));
+        records
+    }
+}
+
 impl JourneyRecord {
     /// Decodes a record of the `journey` channel.
     ///
     /// # Errors
-    /// [`crate::delivery::DeliveryDecodeError`] says which part is wrong. Never panics.
-    pub fn decode(bytes: bytes::Bytes) -> Result<Self, crate::delivery::DeliveryDecodeError> {
-        todo!("{bytes:?}")
+    /// [`DeliveryDecodeError`] says which part is wrong. Never panics.
+    pub fn decode(bytes: Bytes) -> Result<Self, DeliveryDecodeError> {
+        let wire = bus::JourneyRecord::decode(bytes)
+            .map_err(|cause| DeliveryDecodeError::Malformed("journey", cause))?;
+        Ok(Self {
+            instance: wire.instance,
+            service: wire.service,
+            time: wire::read_time(wire.time, "time")?,
+            steps: wire.steps.into_iter().map(JourneyStep::from_wire).collect::<Result<_, _>>()?,
+            counts: wire.counts.map(JourneyCounts::from_wire).transpose()?.unwrap_or_default(),
+        })
     }
 
     /// The record for the `journey` channel.
-    pub fn encode(&self) -> bytes::Bytes {
-        todo!()
+    pub fn encode(&self) -> Bytes {
+        let wire = bus::JourneyRecord {
+            instance: self.instance.clone(),
+            service: self.service.clone(),
+            time: Some(timestamp::to_proto(self.time)),
+            steps: self.steps.iter().map(JourneyStep::to_wire).collect(),
+            counts: Some(self.counts.to_wire()),
+        };
+        wire.encode_to_vec().into()
+    }
+}
+
+impl JourneyStep {
+    fn from_wire(wire: bus::JourneyStep) -> Result<Self, DeliveryDecodeError> {
+        Ok(Self {
+            step: Step::from_wire(wire.step)?,
+            time: wire::read_time(wire.time, "steps.time")?,
+            source: wire.source,
+            id: wire.id,
+            kind: wire.event_type,
+            key: wire.key,
+            subscription: wire.subscription,
+            destination: wire.destination,
+            class: wire::read_class(wire.class, wire.retry_after, "steps.class")?,
+            status: wire.status,
+            attempt: wire.attempt,
+            generation: wire.generation,
+            replay_id: wire.replay_id,
+            rule_set: wire.rule_set,
+            dead_letter_id: wire.dead_letter_id,
+            detail: wire.detail,
+        })
+    }
+
+    fn to_wire(&self) -> bus::JourneyStep {
+        let (class, retry_after) = wire::class(self.class.as_ref());
+        bus::JourneyStep {
+            step: self.step.to_wire().into(),
+            time: Some(timestamp::to_proto(self.time)),
+            source: self.source.clone(),
+            id: self.id.clone(),
+            event_type: self.kind.clone(),
+            key: self.key.clone(),
+            subscription: self.subscription.clone(),
+            destination: self.destination.clone(),
+            class,
+            retry_after,
+            status: self.status,
+            attempt: self.attempt,
+            generation: self.generation,
+            replay_id: self.replay_id.clone(),
+            rule_set: self.rule_set.clone(),
+            dead_letter_id: self.dead_letter_id.clone(),
+            detail: self.detail.clone(),
+        }
+    }
+}
+
+impl Step {
+    fn from_wire(step: i32) -> Result<Self, DeliveryDecodeError> {
+        let known = bus::Step::try_from(step)
+            .map_err(|_unknown| DeliveryDecodeError::Unknown { field: "steps.step", value: step })?;
+        Ok(match known {
+            bus::Step::Unspecified => return Err(DeliveryDecodeError::Missing("steps.step")),
+            bus::Step::Accepted => Step::Accepted,
+            bus::Step::Duplicate => Step::Duplicate,
+            bus::Step::Filtered => Step::Filtered,
+            bus::Step::Routed => Step::Routed,
+            bus::Step::Attempt => Step::Attempt,
+            bus::Step::Held => Step::Held,
+            bus::Step::Delivered => Step::Delivered,
+            bus::Step::Dead => Step::Dead,
+            bus::Step::Replayed => Step::Replayed,
+            bus::Step::Undecodable => Step::Undecodable,
+            bus::Step::Discarded => Step::Discarded,
+        })
+    }
+
+    fn to_wire(self) -> bus::Step {
+        match self {
+            Step::Accepted => bus::Step::Accepted,
+            Step::Duplicate => bus::Step::Duplicate,
+            Step::Filtered => bus::Step::Filtered,
+            Step::Routed => bus::Step::Routed,
+            Step::Attempt => bus::Step::Attempt,
+            Step::Held => bus::Step::Held,
+            Step::Delivered => bus::Step::Delivered,
+            Step::Dead => bus::Step::Dead,
+            Step::Replayed => bus::Step::Replayed,
+            Step::Undecodable => bus::Step::Undecodable,
+            Step::Discarded => bus::Step::Discarded,
+        }
+    }
+}
+
+impl JourneyCounts {
+    fn from_wire(wire: bus::JourneyCounts) -> Result<Self, DeliveryDecodeError> {
+        let count =
+            |count: i64| u64::try_from(count).map_err(|_negative| DeliveryDecodeError::Invalid("counts"));
+        Ok(Self {
+            accepted: count(wire.accepted)?,
+            duplicate: count(wire.duplicate)?,
+            routed: count(wire.routed)?,
+            filtered: count(wire.filtered)?,
+            undecodable: count(wire.undecodable)?,
+            made: count(wire.made)?,
+            attempts: count(wire.attempts)?,
+            delivered: count(wire.delivered)?,
+            dead: count(wire.dead)?,
+            held: count(wire.held)?,
+            replayed: count(wire.replayed)?,
+            discarded: count(wire.discarded)?,
+        })
+    }
+
+    fn to_wire(self) -> bus::JourneyCounts {
+        let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        bus::JourneyCounts {
+            accepted: count(self.accepted),
+            duplicate: count(self.duplicate),
+            routed: count(self.routed),
+            filtered: count(self.filtered),
+            undecodable: count(self.undecodable),
+            made: count(self.made),
+            attempts: count(self.attempts),
+            delivered: count(self.delivered),
+            dead: count(self.dead),
+            held: count(self.held),
+            replayed: count(self.replayed),
+            discarded: count(self.discarded),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::delivery::tests::{delivery, time};
+
+    fn record() -> JourneyRecord {
+        use Step::*;
+        let steps = [
+            Accepted,
+            Duplicate,
+            Filtered,
+            Routed,
+            Attempt,
+            Held,
+            Delivered,
+            Dead,
+            Replayed,
+            Undecodable,
+            Discarded,
+        ];
+        JourneyRecord {
+            instance: "a".to_owned(),
+            service: "dispatcher".to_owned(),
+            time: time(1),
+            steps: steps
+                .into_iter()
+                .map(|step| JourneyStep {
+                    class: Some(FailureClass::Halted),
+                    status: Some(401),
+                    dead_letter_id: "d".to_owned(),
+                    detail: "x".to_owned(),
+                    ..JourneyStep::of_delivery(step, &delivery(), time(2))
+                })
+                .collect(),
+            counts: JourneyCounts { accepted: 1, discarded: 12, ..JourneyCounts::default() },
+        }
+    }
+
+    #[test]
+    fn a_record_survives_the_wire() {
+        assert_eq!(JourneyRecord::decode(record().encode()).unwrap(), record());
+    }
+
+    #[test]
+    fn a_step_of_a_later_version_is_an_error_that_names_it() {
+        let mut wire = bus::JourneyRecord::decode(record().encode()).unwrap();
+        wire.steps[0].step = 1000;
+        let error = JourneyRecord::decode(wire.encode_to_vec().into()).unwrap_err();
+        assert_eq!(error.to_string(), "field `steps.step` has value 1000, which this version does not know");
+    }
+
+    #[test]
+    fn a_record_too_long_is_split_and_its_counts_stand_once() {
+        let whole = record();
+        let parts = whole.clone().fitting(400);
+        assert!(parts.len() > 1);
+        assert!(parts.iter().all(|part| part.encode().len() <= 400));
+        assert_eq!(parts.iter().flat_map(|part| part.steps.clone()).collect::<Vec<_>>(), whole.steps);
+        assert_eq!(parts.iter().map(|part| part.counts.discarded).sum::<u64>(), 12);
+    }
+
+    proptest! {
+        #[test]
+        fn decoding_never_panics(bytes in any::<Vec<u8>>()) {
+            let _decoded_or_not = JourneyRecord::decode(bytes.into()).is_ok();
+        }
     }
 }

@@ -20,6 +20,7 @@ mod timestamp;
 pub mod types;
 pub mod value;
 pub mod view;
+mod wire;
 
 pub use dead_letter::{DeadLetter, DeadLetterReason};
 pub use delivery::{Attempt, Body, Delivery};

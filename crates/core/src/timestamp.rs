@@ -28,10 +28,6 @@ pub(crate) fn to_rfc3339(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
-pub(crate) fn from_proto(time: &prost_types::Timestamp) -> Option<DateTime<Utc>> {
-    from_parts(time.seconds, time.nanos)
-}
-
 pub(crate) fn to_proto(time: DateTime<Utc>) -> prost_types::Timestamp {
     let (seconds, nanos) = parts(time);
     prost_types::Timestamp { seconds, nanos }

@@ -99,6 +99,9 @@ pub struct Attempt {
     /// The name of the instance that made the attempt.
     #[prost(string, tag = "9")]
     pub instance: ::prost::alloc::string::String,
+    /// How long the destination asked to be left alone. Absent unless the class is throttled.
+    #[prost(message, optional, tag = "10")]
+    pub retry_after: ::core::option::Option<::prost_types::Duration>,
 }
 impl ::prost::Name for Attempt {
     const NAME: &'static str = "Attempt";
@@ -197,6 +200,9 @@ pub struct DeadLetter {
     /// On `dead.gateway`: the authenticated request that did not normalize.
     #[prost(message, optional, tag = "13")]
     pub request: ::core::option::Option<RawRequest>,
+    /// How long the destination asked to be left alone at the last failure. Absent unless the class is throttled.
+    #[prost(message, optional, tag = "14")]
+    pub retry_after: ::core::option::Option<::prost_types::Duration>,
 }
 impl ::prost::Name for DeadLetter {
     const NAME: &'static str = "DeadLetter";
@@ -226,6 +232,9 @@ pub struct RetryPolicy {
     /// What each delay is multiplied with to get the next, in hundredths: 200 doubles it.
     #[prost(uint32, tag = "5")]
     pub factor_percent: u32,
+    /// The longest time the destination may ask to be left alone; a longer one is cut to this.
+    #[prost(message, optional, tag = "6")]
+    pub max_retry_after: ::core::option::Option<::prost_types::Duration>,
 }
 impl ::prost::Name for RetryPolicy {
     const NAME: &'static str = "RetryPolicy";
@@ -436,6 +445,9 @@ pub struct JourneyStep {
     /// The dead letter that was made or replayed.
     #[prost(string, tag = "16")]
     pub dead_letter_id: ::prost::alloc::string::String,
+    /// How long the destination asked to be left alone. Absent unless the class is throttled.
+    #[prost(message, optional, tag = "17")]
+    pub retry_after: ::core::option::Option<::prost_types::Duration>,
 }
 impl ::prost::Name for JourneyStep {
     const NAME: &'static str = "JourneyStep";
@@ -524,6 +536,8 @@ pub enum Step {
     Replayed = 9,
     /// The record was no event and went to `dead.router`.
     Undecodable = 10,
+    /// An operator gave a dead letter up.
+    Discarded = 11,
 }
 impl Step {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -543,6 +557,7 @@ impl Step {
             Self::Dead => "STEP_DEAD",
             Self::Replayed => "STEP_REPLAYED",
             Self::Undecodable => "STEP_UNDECODABLE",
+            Self::Discarded => "STEP_DISCARDED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -559,6 +574,7 @@ impl Step {
             "STEP_DEAD" => Some(Self::Dead),
             "STEP_REPLAYED" => Some(Self::Replayed),
             "STEP_UNDECODABLE" => Some(Self::Undecodable),
+            "STEP_DISCARDED" => Some(Self::Discarded),
             _ => None,
         }
     }
