@@ -108,7 +108,8 @@ mod tests {
 
     #[track_caller]
     fn check(url: &str, expected: &str) {
-        let open = open_broker(url, Path::new("."), &ChannelsSettings::default());
+        let channels = ChannelsSettings::default();
+        let open = open_broker(url, Path::new("."), &channels);
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let Err(error) = runtime.block_on(open) else { panic!("{url} opened") };
         assert_eq!(error.to_string(), expected);
