@@ -20,5 +20,3 @@ pub const PROGRAM_NULL: &str = "TL-R008";
 pub const PROGRAM_FUNCTION: &str = "TL-R009";
 /// A program is larger or deeper than the limits allow.
 pub const PROGRAM_LIMIT: &str = "TL-R010";
-/// A pattern can match no event type, or compares with a value its field can't have.
-pub const NEVER: &str = "TL-R011";

@@ -56,7 +56,8 @@ impl Index {
         let mut shared: HashMap<(&Attribute, &Hook), usize> = HashMap::new();
         let mut shared_data: HashMap<(&hooks::DataPath, &Hook), usize> = HashMap::new();
         for (slots, data) in &places {
-            for (slot, hook) in slots.iter().flat_map(|slot| slot.hooks.iter().map(move |hook| (slot, hook))) {
+            for (slot, hook) in slots.iter().flat_map(|slot| slot.hooks.iter().map(move |hook| (slot, hook)))
+            {
                 *shared.entry((&slot.of, hook)).or_default() += 1;
             }
             for (slot, hook) in data.iter().flat_map(|slot| slot.hooks.iter().map(move |hook| (slot, hook))) {
@@ -65,7 +66,8 @@ impl Index {
         }
         let mut index = Index::default();
         for (position, (slots, data)) in (0..).zip(&places) {
-            let (cost, slot) = best(slots, &shared).map_or((places.len(), None), |(cost, slot)| (cost, Some(slot)));
+            let (cost, slot) =
+                best(slots, &shared).map_or((places.len(), None), |(cost, slot)| (cost, Some(slot)));
             let data = if cost > FEW { best(data, &shared_data).map(|(_, slot)| slot) } else { None };
             match slot {
                 None => index.rest.file(position, data),

@@ -32,7 +32,7 @@ use trunkline_core::config::{Diagnostics, Node, Place};
 use trunkline_core::view::{EventView, ViewError};
 
 pub use evaluate::Unmatched;
-pub(crate) use evaluate::{leaf_text, timestamp_text};
+pub(crate) use evaluate::leaf_text;
 pub use number::Number;
 pub use operator::{Operator, Scalar};
 pub use wildcard::Wildcard;

@@ -1,13 +1,19 @@
 //! All subscriptions of one configuration, compiled.
 
+mod compile;
+mod version;
+
 use std::sync::Arc;
 
 use thiserror::Error;
 use trunkline_core::config::{Diagnostics, Node};
+use trunkline_core::view::EventView;
 use trunkline_core::{Body, DestinationName, Event, SubscriptionName, TypeCatalogue};
 
-use crate::pattern::Mismatch;
-use crate::program::Limits;
+use crate::index::Index;
+use crate::pattern::{Mismatch, Unmatched};
+use crate::program::{Input, Limits};
+use crate::subscription::Subscription;
 
 /// All subscriptions of one configuration, compiled and indexed. Immutable; shared between threads by reference.
 ///
@@ -15,6 +21,12 @@ use crate::program::Limits;
 /// subscriptions in the file means nothing.
 #[derive(Debug)]
 pub struct RuleSet {
+    /// By name.
+    subscriptions: Vec<Subscription>,
+    /// Over those that are switched on.
+    index: Index,
+    /// From the index's positions to those in `subscriptions`; ascending in both.
+    enabled: Vec<usize>,
     catalogue: Arc<TypeCatalogue>,
     limits: Limits,
     version: Arc<str>,
@@ -102,7 +114,12 @@ pub enum Outcome {
 impl RuleSet {
     /// A rule set without subscriptions.
     pub fn empty() -> Self {
-        todo!()
+        Self::from_parts(
+            Vec::new(),
+            Arc::new(TypeCatalogue::canonical()),
+            Limits::default(),
+            version::of(None),
+        )
     }
 
     /// Compiles the `subscriptions` section with the default [`Limits`]; see [`RuleSet::compile_within`].
@@ -123,7 +140,27 @@ impl RuleSet {
         catalogue: Arc<TypeCatalogue>,
         limits: Limits,
     ) -> (Option<Self>, Diagnostics) {
-        todo!("{section:?} {destinations:?} {catalogue:?} {limits:?}")
+        let mut diagnostics = Diagnostics::new();
+        let subscriptions =
+            compile::subscriptions(section, destinations, &catalogue, &limits, &mut diagnostics);
+        let sound = !diagnostics.has_errors();
+        let set = subscriptions
+            .filter(|_| sound)
+            .map(|subscriptions| Self::from_parts(subscriptions, catalogue, limits, version::of(section)));
+        (set, diagnostics)
+    }
+
+    fn from_parts(
+        mut subscriptions: Vec<Subscription>,
+        catalogue: Arc<TypeCatalogue>,
+        limits: Limits,
+        version: Arc<str>,
+    ) -> Self {
+        subscriptions.sort_by(|a, b| a.name().cmp(b.name()));
+        let enabled: Vec<usize> =
+            (0..subscriptions.len()).filter(|at| subscriptions[*at].is_enabled()).collect();
+        let index = Index::build(enabled.iter().map(|at| subscriptions[*at].pattern()));
+        Self { subscriptions, index, enabled, catalogue, limits, version }
     }
 
     /// The first 16 hexadecimal digits of a SHA-256 over the subscriptions' content, independent of their order and
@@ -134,33 +171,132 @@ impl RuleSet {
 
     /// How many subscriptions are switched on.
     pub fn len(&self) -> usize {
-        todo!()
+        self.enabled.len()
     }
 
     /// Whether no subscription is switched on.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.enabled.is_empty()
+    }
+
+    /// All subscriptions, those switched off included, by name.
+    pub fn subscriptions(&self) -> &[Subscription] {
+        &self.subscriptions
+    }
+
+    /// The subscription of this name, switched off or on.
+    pub fn get(&self, name: &str) -> Option<&Subscription> {
+        let at = self
+            .subscriptions
+            .binary_search_by(|subscription| subscription.name().as_str().cmp(name))
+            .ok()?;
+        self.subscriptions.get(at)
     }
 
     /// Asks all subscriptions; every match is rendered. Blocks for as long as the programs run (each at most
     /// [`Limits::deadline`]), so call it off the async threads when there are programs.
+    ///
+    /// A subscription that fails is in [`Routing::failed`] and changes nothing for the others. One whose pattern looks
+    /// into data that can't be looked into is such a failure, unless its attributes say no already.
     pub fn route(&self, event: &Event) -> Routing {
-        todo!("{event:?} {:?} {:?}", self.catalogue, self.limits)
+        let view = EventView::new(event, &self.catalogue);
+        let input = Input::new(&view);
+        let mut routing = Routing::default();
+        let mut candidates = Vec::new();
+        self.index.candidates(&view, &mut candidates);
+        for candidate in candidates {
+            let subscription = &self.subscriptions[self.enabled[candidate as usize]];
+            match self.ask(subscription, &input) {
+                Ok(None) => {}
+                Ok(Some(body)) => routing.matched.push(Routed {
+                    subscription: subscription.name().clone(),
+                    destination: subscription.destination().clone(),
+                    body,
+                }),
+                Err((stage, detail)) => routing.failed.push(failure(subscription, stage, detail)),
+            }
+        }
+        routing
+    }
+
+    /// `None` for no, the body (if there is a transform) for yes.
+    fn ask(
+        &self,
+        subscription: &Subscription,
+        input: &Input<'_>,
+    ) -> Result<Option<Option<Body>>, (Stage, String)> {
+        let matches = subscription.pattern().matches(input.view());
+        if !matches.map_err(|error| (Stage::Pattern, error.to_string()))? {
+            return Ok(None);
+        }
+        self.ask_programs(subscription, input)
+    }
+
+    fn ask_programs(
+        &self,
+        subscription: &Subscription,
+        input: &Input<'_>,
+    ) -> Result<Option<Option<Body>>, (Stage, String)> {
+        let holds = subscription.holds(input, &self.limits);
+        if !holds.map_err(|error| (Stage::Condition, error.to_string()))? {
+            return Ok(None);
+        }
+        let body = subscription.render(input, &self.limits);
+        body.map(Some).map_err(|error| (Stage::Transform, error.to_string()))
     }
 
     /// What every subscription says to `event`, by name, those switched off included.
     pub fn explain(&self, event: &Event) -> Vec<Explanation> {
-        todo!("{event:?}")
+        let view = EventView::new(event, &self.catalogue);
+        let input = Input::new(&view);
+        let explanation = |subscription: &Subscription| Explanation {
+            subscription: subscription.name().clone(),
+            destination: subscription.destination().clone(),
+            outcome: self.outcome(subscription, &input),
+        };
+        self.subscriptions.iter().map(explanation).collect()
     }
 
-    /// Renders `event` by the transform of `subscription` without asking its pattern and condition, for a replay.
+    fn outcome(&self, subscription: &Subscription, input: &Input<'_>) -> Outcome {
+        if !subscription.is_enabled() {
+            return Outcome::Disabled;
+        }
+        match subscription.pattern().evaluate(input.view()) {
+            Ok(()) => {}
+            Err(Unmatched::Mismatch(mismatch)) => return Outcome::PatternMismatch(mismatch),
+            Err(Unmatched::View(error)) => {
+                return Outcome::Failed { stage: Stage::Pattern, detail: error.to_string() };
+            }
+        }
+        match self.ask_programs(subscription, input) {
+            Ok(None) => Outcome::ConditionFalse,
+            Ok(Some(body)) => Outcome::Matched { body },
+            Err((stage, detail)) => Outcome::Failed { stage, detail },
+        }
+    }
+
+    /// Renders `event` by the transform of `subscription` without asking its pattern and condition, for a replay. A
+    /// subscription that is switched off renders too.
     ///
     /// `Ok(None)`: the subscription has no transform. A subscription that is gone is [`RenderError::Unknown`].
     ///
     /// # Errors
     /// [`RenderError`].
     pub fn render(&self, subscription: &str, event: &Event) -> Result<Option<Body>, RenderError> {
-        todo!("{subscription} {event:?}")
+        let subscription =
+            self.get(subscription).ok_or_else(|| RenderError::Unknown(subscription.to_owned()))?;
+        let view = EventView::new(event, &self.catalogue);
+        let rendered = subscription.render(&Input::new(&view), &self.limits);
+        Ok(rendered.map_err(|error| failure(subscription, Stage::Transform, error.to_string()))?)
+    }
+}
+
+fn failure(subscription: &Subscription, stage: Stage, detail: String) -> RuleFailure {
+    RuleFailure {
+        subscription: subscription.name().clone(),
+        destination: subscription.destination().clone(),
+        stage,
+        detail,
     }
 }
 

@@ -86,7 +86,8 @@ fn collect(want: &Want, path: &mut Vec<Arc<str>>, slots: &mut Vec<DataSlot>) {
             }
         }
         Want::One { operators, .. } => {
-            let exact = hooks(operators).filter(|hooks| hooks.iter().all(|hook| matches!(hook, Hook::Exact(_))));
+            let exact =
+                hooks(operators).filter(|hooks| hooks.iter().all(|hook| matches!(hook, Hook::Exact(_))));
             slots.extend(exact.map(|hooks| Slot { of: path.clone().into(), hooks }));
         }
     }

@@ -48,7 +48,9 @@ impl<T: Default> Keyed<T> {
     /// What is filed under a hook's value; a prefix is none and gets a place that no lookup finds.
     pub(super) fn entry(&mut self, hook: &Hook) -> &mut T {
         match hook {
-            Hook::Exact(Scalar::Text(text)) | Hook::Prefix(text) => self.texts.entry(text.clone()).or_default(),
+            Hook::Exact(Scalar::Text(text)) | Hook::Prefix(text) => {
+                self.texts.entry(text.clone()).or_default()
+            }
             Hook::Exact(Scalar::Null) => self.others.entry(Key::Null).or_default(),
             Hook::Exact(Scalar::Boolean(truth)) => self.others.entry(Key::Boolean(*truth)).or_default(),
             Hook::Exact(Scalar::Number(number)) => self.others.entry(Key::number(*number)).or_default(),

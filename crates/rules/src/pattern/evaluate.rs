@@ -146,7 +146,9 @@ impl Field {
         match &self.want {
             // An attribute has nothing below it.
             Want::Below(fields) => fields.evaluate(None),
-            Want::One { operators, .. } if operators.iter().any(|operator| operator.accepts_text(text)) => Ok(()),
+            Want::One { operators, .. } if operators.iter().any(|operator| operator.accepts_text(text)) => {
+                Ok(())
+            }
             Want::One { place, operators } => {
                 Err(Miss::Field { path: &self.path, place, operators, found: Found::Text(text) })
             }
@@ -163,7 +165,9 @@ impl Field {
     fn evaluate_with<'a>(&'a self, value: Option<Cow<'a, Value>>) -> Result<(), Miss<'a>> {
         match &self.want {
             Want::Below(fields) => fields.evaluate(None),
-            Want::One { operators, .. } if operators.iter().any(|operator| accepts(operator, value.as_deref())) => {
+            Want::One { operators, .. }
+                if operators.iter().any(|operator| accepts(operator, value.as_deref())) =>
+            {
                 Ok(())
             }
             Want::One { place, operators } => {
@@ -250,7 +254,8 @@ fn describe(value: &Value) -> String {
             const SHOWN: usize = 4;
             let mut text = String::from("[");
             for (index, element) in elements.iter().take(SHOWN).enumerate() {
-                let shown = if let Value::Array(_) = element { "an array".to_owned() } else { describe(element) };
+                let shown =
+                    if let Value::Array(_) = element { "an array".to_owned() } else { describe(element) };
                 // Writing to a String does not fail.
                 write!(text, "{}{shown}", if index == 0 { "" } else { ", " }).unwrap_or_default();
             }
@@ -279,6 +284,6 @@ pub(crate) fn leaf_text(value: &Value) -> Option<Cow<'_, str>> {
 }
 
 /// A timestamp in RFC 3339 form, UTC, with as many digits of the second as it has.
-pub(crate) fn timestamp_text(time: &DateTime<Utc>) -> String {
+fn timestamp_text(time: &DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }

@@ -120,6 +120,11 @@ impl Affix {
         Self { text, folded }
     }
 
+    /// The text as written.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The text, where case counts.
     pub(crate) fn exact(&self) -> Option<&Arc<str>> {
         self.folded.is_none().then_some(&self.text)
@@ -162,7 +167,9 @@ impl Range {
     /// Whether no number can be in it.
     pub(crate) fn is_empty(&self) -> bool {
         match (self.low, self.high) {
-            (Some((low, low_in)), Some((high, high_in))) => low > high || (low == high && !(low_in && high_in)),
+            (Some((low, low_in)), Some((high, high_in))) => {
+                low > high || (low == high && !(low_in && high_in))
+            }
             _ => false,
         }
     }

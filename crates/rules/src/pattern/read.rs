@@ -35,7 +35,13 @@ pub(super) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    pub(super) fn error(&mut self, node: &Node, code: &'static str, message: impl Into<String>, hint: Option<String>) {
+    pub(super) fn error(
+        &mut self,
+        node: &Node,
+        code: &'static str,
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) {
         self.sound = false;
         self.diagnostics.push(node.error(code, message, hint));
     }
@@ -56,7 +62,8 @@ impl Reader<'_> {
                 self.unknown_field(&at_key, &key.name);
                 continue;
             }
-            let path: Arc<str> = if path.is_empty() { key.name.clone() } else { format!("{path}.{}", key.name).into() };
+            let path: Arc<str> =
+                if path.is_empty() { key.name.clone() } else { format!("{path}.{}", key.name).into() };
             if let Some(want) = self.want(value, &path, depth) {
                 fields.fields.push(Field { name: key.name.clone(), path, want });
             }
@@ -75,7 +82,12 @@ impl Reader<'_> {
         let attribute = !matches!(path, "ext" | "data") && depth == 0;
         match &node.value {
             NodeValue::List(items) if path == "ext" => {
-                self.error(node, codes::PATTERN, "`ext` is a map", Some(format!("for example `ext: {{ tenant: [{}] }}`", items.len())));
+                self.error(
+                    node,
+                    codes::PATTERN,
+                    "`ext` is a map",
+                    Some(format!("for example `ext: {{ tenant: [{}] }}`", items.len())),
+                );
                 None
             }
             NodeValue::List(items) if items.is_empty() => {
@@ -83,7 +95,8 @@ impl Reader<'_> {
                 None
             }
             NodeValue::List(items) => {
-                let operators = items.iter().filter_map(|item| read_operator::alternative(self, item)).collect();
+                let operators =
+                    items.iter().filter_map(|item| read_operator::alternative(self, item)).collect();
                 Some(Want::One { place: node.place.clone(), operators })
             }
             NodeValue::Map(_) if attribute => {
@@ -92,7 +105,12 @@ impl Reader<'_> {
                 None
             }
             NodeValue::Map(entries) if entries.is_empty() => {
-                self.error(node, codes::PATTERN, "an empty map asks for nothing", Some("leave the field out".to_owned()));
+                self.error(
+                    node,
+                    codes::PATTERN,
+                    "an empty map asks for nothing",
+                    Some("leave the field out".to_owned()),
+                );
                 None
             }
             NodeValue::Map(_) => Some(Want::Below(self.fields(node, path, depth + 1))),
@@ -116,8 +134,15 @@ impl Reader<'_> {
         let mut patterns = Vec::with_capacity(items.len());
         for item in items {
             match &item.value {
-                NodeValue::Map(entries) if !entries.is_empty() => patterns.push(self.fields(item, path, depth + 1)),
-                _ => self.error(item, codes::PATTERN, "an alternative of `$or` is a map with at least one field", None),
+                NodeValue::Map(entries) if !entries.is_empty() => {
+                    patterns.push(self.fields(item, path, depth + 1))
+                }
+                _ => self.error(
+                    item,
+                    codes::PATTERN,
+                    "an alternative of `$or` is a map with at least one field",
+                    None,
+                ),
             }
         }
         Some(Alternatives { place: node.place.clone(), patterns })
@@ -125,7 +150,8 @@ impl Reader<'_> {
 
     fn check_size(&mut self, node: &Node, root: &Fields) {
         if self.stars > MAX_STARS {
-            let message = format!("{} wildcards (`*`) in one pattern; at most {MAX_STARS} are allowed", self.stars);
+            let message =
+                format!("{} wildcards (`*`) in one pattern; at most {MAX_STARS} are allowed", self.stars);
             self.error(node, codes::PATTERN_LIMIT, message, Some("split the subscription".to_owned()));
         }
         if self.values > MAX_VALUES {

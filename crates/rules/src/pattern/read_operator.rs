@@ -50,7 +50,8 @@ fn operator(reader: &mut Reader<'_>, at_key: &Node, name: &str, argument: &Node)
         "anything-but" => anything_but(reader, argument),
         "cidr" => cidr(reader, argument),
         _ => {
-            let hint = did_you_mean(name, OPERATORS).unwrap_or_else(|| format!("operators: {}", OPERATORS.join(", ")));
+            let hint = did_you_mean(name, OPERATORS)
+                .unwrap_or_else(|| format!("operators: {}", OPERATORS.join(", ")));
             reader.error(at_key, codes::OPERATOR, format!("unknown operator `{name}`"), Some(hint));
             None
         }
@@ -174,10 +175,16 @@ fn anything_but(reader: &mut Reader<'_>, node: &Node) -> Option<Operator> {
 }
 
 /// `anything-but: { prefix: TEXT }` and its kin, each with one text or a list of them.
-fn refused_forms(reader: &mut Reader<'_>, at_key: &Node, name: &str, argument: &Node) -> Option<Vec<Operator>> {
+fn refused_forms(
+    reader: &mut Reader<'_>,
+    at_key: &Node,
+    name: &str,
+    argument: &Node,
+) -> Option<Vec<Operator>> {
     const FORMS: [&str; 4] = ["prefix", "suffix", "equals-ignore-case", "wildcard"];
     if !FORMS.contains(&name) {
-        let hint = did_you_mean(name, FORMS).unwrap_or_else(|| format!("inside `anything-but`: {}", FORMS.join(", ")));
+        let hint = did_you_mean(name, FORMS)
+            .unwrap_or_else(|| format!("inside `anything-but`: {}", FORMS.join(", ")));
         reader.error(at_key, codes::OPERATOR, format!("`anything-but` takes no `{name}`"), Some(hint));
         return None;
     }

@@ -32,7 +32,9 @@ impl Wildcard {
             let literal = match character {
                 '\\' => match characters.next() {
                     Some(escaped @ ('*' | '\\')) => escaped,
-                    _ => return Err(("a lone backslash", "write `\\\\` for a backslash and `\\*` for a star")),
+                    _ => {
+                        return Err(("a lone backslash", "write `\\\\` for a backslash and `\\*` for a star"));
+                    }
                 },
                 other => other,
             };
@@ -46,6 +48,11 @@ impl Wildcard {
     /// How many `*` it has.
     pub fn stars(&self) -> usize {
         self.parts.len() - 1
+    }
+
+    /// The literal text before the first `*`.
+    pub(crate) fn beginning(&self) -> &str {
+        self.parts.first().map_or("", String::as_str)
     }
 
     /// As it was written.

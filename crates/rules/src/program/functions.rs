@@ -1,0 +1,316 @@
+//! The functions programs may call: those whose answer depends on their arguments alone.
+//!
+//! Left out is all that asks a clock, chance, the environment, a network, a file or a log, and what can take long or
+//! grow much at one call (decompression, parsers of other formats, regular expressions made at run time). The others
+//! are wrapped: what they make is held to the size limit, and where a small call could make something huge
+//! (`replace`, `join`, ..) the arguments are weighed first.
+
+use vrl::compiler::expression::Expression;
+use vrl::compiler::function::closure::Definition;
+use vrl::compiler::function::{ArgumentList, Compiled, Example, FunctionCompileContext, Parameter};
+use vrl::compiler::state::{TypeInfo, TypeState};
+use vrl::compiler::{Context, ExpressionError, Function, Resolved};
+use vrl::value::Value;
+
+use super::guard::{Guard, is_within};
+
+/// Functions programs may call, in ascending order.
+pub(super) const ALLOWED: &[&str] = &[
+    "abs",
+    "append",
+    "array",
+    "assert",
+    "assert_eq",
+    "basename",
+    "boolean",
+    "camelcase",
+    "ceil",
+    "chunks",
+    "compact",
+    "contains",
+    "contains_all",
+    "decode_base16",
+    "decode_base64",
+    "decode_percent",
+    "del",
+    "dirname",
+    "downcase",
+    "encode_base16",
+    "encode_base64",
+    "encode_json",
+    "encode_percent",
+    "ends_with",
+    "exists",
+    "filter",
+    "find",
+    "flatten",
+    "float",
+    "floor",
+    "for_each",
+    "format_int",
+    "format_number",
+    "format_timestamp",
+    "from_entries",
+    "from_unix_timestamp",
+    "get",
+    "includes",
+    "integer",
+    "ip_cidr_contains",
+    "is_array",
+    "is_boolean",
+    "is_empty",
+    "is_float",
+    "is_integer",
+    "is_ipv4",
+    "is_ipv6",
+    "is_json",
+    "is_null",
+    "is_nullish",
+    "is_object",
+    "is_string",
+    "is_timestamp",
+    "join",
+    "kebabcase",
+    "keys",
+    "length",
+    "map_keys",
+    "map_values",
+    "match",
+    "match_any",
+    "match_array",
+    "merge",
+    "mod",
+    "object",
+    "object_from_array",
+    "parse_duration",
+    "parse_float",
+    "parse_int",
+    "parse_json",
+    "parse_query_string",
+    "parse_regex",
+    "parse_regex_all",
+    "parse_timestamp",
+    "parse_url",
+    "pascalcase",
+    "pop",
+    "push",
+    "remove",
+    "replace",
+    "round",
+    "screamingsnakecase",
+    "set",
+    "slice",
+    "snakecase",
+    "split",
+    "starts_with",
+    "string",
+    "strip_whitespace",
+    "strlen",
+    "tally",
+    "tally_value",
+    "timestamp",
+    "to_bool",
+    "to_entries",
+    "to_float",
+    "to_int",
+    "to_string",
+    "to_unix_timestamp",
+    "truncate",
+    "unflatten",
+    "unique",
+    "upcase",
+    "values",
+    "zip",
+];
+
+/// Whether VRL has a function of this name, allowed here or not.
+pub(super) fn exists(name: &str) -> bool {
+    vrl::stdlib::all().iter().any(|function| function.identifier() == name)
+}
+
+/// The functions to compile programs with, guards included. `limit` bounds every value they make, in bytes.
+pub(super) fn with_limit(limit: usize) -> Vec<Box<dyn Function>> {
+    let allowed = vrl::stdlib::all().into_iter().filter(|function| ALLOWED.contains(&function.identifier()));
+    let bounded = allowed.map(|inner| Box::new(Bounded { inner, limit }) as Box<dyn Function>);
+    let guards = [Guard::Number, Guard::Size(limit)].map(|guard| Box::new(guard) as Box<dyn Function>);
+    bounded.chain(guards).collect()
+}
+
+/// A function of VRL whose result is held to a limit.
+#[derive(Debug)]
+struct Bounded {
+    inner: Box<dyn Function>,
+    limit: usize,
+}
+
+impl Function for Bounded {
+    fn identifier(&self) -> &'static str {
+        self.inner.identifier()
+    }
+
+    fn usage(&self) -> &'static str {
+        self.inner.usage()
+    }
+
+    fn category(&self) -> &'static str {
+        self.inner.category()
+    }
+
+    fn return_kind(&self) -> u16 {
+        self.inner.return_kind()
+    }
+
+    fn pure(&self) -> bool {
+        self.inner.pure()
+    }
+
+    fn examples(&self) -> &'static [Example] {
+        self.inner.examples()
+    }
+
+    fn parameters(&self) -> &'static [Parameter] {
+        self.inner.parameters()
+    }
+
+    fn closure(&self) -> Option<Definition> {
+        self.inner.closure()
+    }
+
+    fn compile(
+        &self,
+        state: &TypeState,
+        context: &mut FunctionCompileContext,
+        arguments: ArgumentList,
+    ) -> Compiled {
+        let growth = Growth::of(self.identifier(), &arguments);
+        let inner = self.inner.compile(state, context, arguments)?;
+        Ok(Box::new(BoundedCall { inner, limit: self.limit, growth }))
+    }
+}
+
+#[derive(Debug, Clone)]
+struct BoundedCall {
+    inner: Box<dyn Expression>,
+    limit: usize,
+    growth: Option<Growth>,
+}
+
+impl Expression for BoundedCall {
+    fn resolve(&self, context: &mut Context) -> Resolved {
+        if let Some(growth) = &self.growth {
+            growth.check(context, self.limit)?;
+        }
+        let value = self.inner.resolve(context)?;
+        if is_within(&value, self.limit) { Ok(value) } else { Err(ExpressionError::Interrupted) }
+    }
+
+    fn resolve_constant(&self, state: &TypeState) -> Option<Value> {
+        self.inner.resolve_constant(state)
+    }
+
+    fn type_info(&self, state: &TypeState) -> TypeInfo {
+        self.inner.type_info(state)
+    }
+}
+
+/// The arguments of a function whose result can be far larger than they are together. They are asked twice, which is
+/// cheap beside what the function does with them.
+#[derive(Debug, Clone)]
+enum Growth {
+    /// As many copies of the second as the first has bytes or elements.
+    Product(Box<dyn Expression>, Box<dyn Expression>),
+    /// A path: an array is filled with null up to an index.
+    Path(Box<dyn Expression>),
+    /// A number to format, and how many digits it shall have after the point.
+    Digits(Box<dyn Expression>, Option<Box<dyn Expression>>),
+}
+
+/// How much larger than the limit an estimate may be: most estimates are far too high.
+const SLACK: usize = 16;
+
+const MAX_INDEX: u64 = 1000;
+
+impl Growth {
+    fn of(function: &str, arguments: &ArgumentList) -> Option<Self> {
+        let product = |second| {
+            arguments.optional(second).map(|with| Growth::Product(arguments.required("value"), with))
+        };
+        match function {
+            "replace" => product("with"),
+            "join" | "flatten" => product("separator"),
+            "set" => Some(Growth::Path(arguments.required("path"))),
+            "format_number" => Some(Growth::Digits(arguments.required("value"), arguments.optional("scale"))),
+            _ => None,
+        }
+    }
+
+    fn check(&self, context: &mut Context, limit: usize) -> Result<(), ExpressionError> {
+        match self {
+            Growth::Product(value, with) => {
+                let count = size(&value.resolve(context)?);
+                let each = size(&with.resolve(context)?);
+                if count.saturating_mul(each) > limit.saturating_mul(SLACK) {
+                    return Err(ExpressionError::Interrupted);
+                }
+            }
+            Growth::Path(path) => {
+                let far = |segment: &Value| matches!(segment, Value::Integer(index) if index.unsigned_abs() > MAX_INDEX);
+                if let Value::Array(segments) = path.resolve(context)?
+                    && (segments.iter().any(far) || segments.len() > 32)
+                {
+                    return Err(
+                        format!("a path has at most 32 segments and no index beyond {MAX_INDEX}").into()
+                    );
+                }
+            }
+            Growth::Digits(value, scale) => {
+                if matches!(value.resolve(context)?, Value::Float(float) if float.abs() >= 1e15) {
+                    return Err("a fraction of 10^15 or more can't be formatted exactly".into());
+                }
+                let scale = scale.as_ref().map(|scale| scale.resolve(context)).transpose()?;
+                if matches!(scale, Some(Value::Integer(digits)) if !(0..=30).contains(&digits)) {
+                    return Err("`scale` is 0 to 30".into());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Bytes of text, or all the values inside.
+fn size(value: &Value) -> usize {
+    match value {
+        Value::Bytes(bytes) => bytes.len(),
+        Value::String(text) => text.len(),
+        Value::Array(elements) => elements.iter().map(|element| size(element).max(1)).sum(),
+        Value::Object(members) => members.iter().map(|(name, member)| name.len() + size(member).max(1)).sum(),
+        _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_sorted_and_every_function_exists() {
+        assert!(ALLOWED.is_sorted());
+        for name in ALLOWED {
+            assert!(exists(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn nothing_that_reaches_outside_is_allowed() {
+        for name in
+            ["now", "random_int", "uuid_v4", "uuid_v7", "get_env_var", "get_hostname", "log", "dns_lookup"]
+        {
+            assert!(!ALLOWED.contains(&name), "{name}");
+        }
+        for name in
+            ["encrypt", "decrypt", "http_request", "parse_proto", "validate_json_schema", "decode_zstd"]
+        {
+            assert!(!ALLOWED.contains(&name), "{name}");
+        }
+    }
+}
