@@ -133,3 +133,7 @@ fn attribute_value(attribute: &Attribute) -> Value {
         Attribute::Timestamp(time) => Value::Timestamp(*time),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests;

@@ -125,7 +125,7 @@ impl fmt::Display for DurationSetting {
 
 impl fmt::Display for SizeSetting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let binary = UNITS[..3].iter().rev().find(|(_, factor)| self.0 > 0 && self.0 % factor == 0);
+        let binary = UNITS[..3].iter().rev().find(|(_, factor)| self.0 > 0 && self.0.is_multiple_of(*factor));
         match binary {
             Some((unit, factor)) => write!(f, "{}{unit}", self.0 / factor),
             None => write!(f, "{}B", self.0),

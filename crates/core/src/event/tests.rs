@@ -126,7 +126,7 @@ fn repeated_and_unknown_fields_follow_the_rules_of_protobuf() {
 fn bombs_are_refused_quickly() {
     let start = std::time::Instant::now();
     for bomb in [
-        vec![0xfb, 0x07].repeat(100_000),
+        [0xfb, 0x07].repeat(100_000),
         [wire(&[], None).encode_to_vec(), vec![0x3a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]]
             .concat(),
         (0..100_000).flat_map(|n: u32| wire(&[(&n.to_string(), text("x"))], None).encode_to_vec()).collect(),
