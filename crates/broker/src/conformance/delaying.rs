@@ -56,6 +56,7 @@ pub async fn delayed_survive_restart<F: Fixture>(f: &F) {
     stage.publish(batch.into_iter().map(|r| Outgoing { delay: Some(LONG), ..r }).collect()).await;
     let ended = Instant::now();
     f.restart().await;
+    stage.reopen().await;
     f.crash(FIRST).await;
     stage.reopen().await;
     let mut consumer = stage.consumer().await;

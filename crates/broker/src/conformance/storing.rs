@@ -90,7 +90,7 @@ pub async fn unroutable_publish_fails<F: Fixture>(f: &F) {
     assert_eq!(unroutable(&error), [(1, &nowhere), (3, &nowhere)]);
 
     let mut consumer = stage.consumer().await;
-    assert_eq!(numbers(&consumer.take(2).await), [0, 2]);
+    assert_eq!(numbers(&consumer.take_and_settle(2).await), [0, 2]);
     consumer.expect_nothing().await;
 }
 
