@@ -41,7 +41,7 @@ async fn stored_twice_is_stored_once_and_survives_opening_again() {
         .discard_dead_letters(&DeadLetterFilter::ids(vec![id.clone()]), "not wanted", "ann", at(10))
         .await
         .unwrap();
-    assert_eq!(discarded, [id.clone()]);
+    assert_eq!(discarded, std::slice::from_ref(&id));
     fixture.store.insert_dead_letters(&[letter.clone(), letter.clone()]).await.unwrap();
     let fixture = fixture.reopened().await;
     assert_eq!(fixture.store.count_dead_letters(&DeadLetterFilter::default()).await.unwrap(), 7);

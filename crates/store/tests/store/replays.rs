@@ -129,7 +129,7 @@ async fn a_delivered_life_is_told_by_the_journey_and_replayed_again_only_when_fo
     let (channel, letter) = dead("7", "crm", 0, at(0));
     let id = letter.id();
     store.insert_dead_letters(&[(channel, letter)]).await.unwrap();
-    store.create_replay(&replay("r", "crm"), &[id.clone()], 5, at(10)).await.unwrap();
+    store.create_replay(&replay("r", "crm"), std::slice::from_ref(&id), 5, at(10)).await.unwrap();
     store.mark_items("r", &[(0, ItemOutcome::Sent)], at(11)).await.unwrap();
     assert_eq!(state(&store, &id).await, DeadLetterState::Replaying);
     delivered(&store, "7", 1, 0).await;
@@ -137,11 +137,54 @@ async fn a_delivered_life_is_told_by_the_journey_and_replayed_again_only_when_fo
     assert_eq!(select(&store, "crm", false).await.refused, [(id.clone(), Refusal::Delivered)]);
     assert_eq!(store.replay_progress("r").await.unwrap().delivered, 1);
 
+    // The same life, attempted twice because of a crash, can't undo it by dying.
+    store.insert_dead_letters(&[dead("7", "crm", 1, at(12))]).await.unwrap();
+    assert_eq!(state(&store, &id).await, DeadLetterState::Delivered);
+    assert!(select(&store, "crm", false).await.eligible.is_empty());
+
     let forced = NewReplay { forced: true, ..replay("again", "crm") };
-    assert!(store.create_replay(&forced, &[id.clone()], 5, at(20)).await.unwrap().is_empty());
+    assert!(store.create_replay(&forced, std::slice::from_ref(&id), 5, at(20)).await.unwrap().is_empty());
     // Cancelled, it is delivered as before.
     assert_eq!(store.cancel_replay("again", "ann", at(21)).await.unwrap(), Some(1));
     assert_eq!(state(&store, &id).await, DeadLetterState::Delivered);
+}
+
+#[tokio::test]
+async fn the_newest_life_stands_for_the_delivery_whatever_order_they_come_in() {
+    let Fixture { store, folder: _folder } = Fixture::new().await;
+    let lives: Vec<_> = [2, 0, 1].iter().map(|life| dead("7", "crm", *life, at(0))).collect();
+    store.insert_dead_letters(&lives).await.unwrap();
+    assert_eq!(select(&store, "crm", false).await.eligible, [lives[0].1.id()]);
+    for (_, older) in &lives[1..] {
+        assert_eq!(state(&store, &older.id()).await, DeadLetterState::DeadAgain);
+    }
+}
+
+#[tokio::test]
+async fn an_earlier_life_decides_nothing_while_a_forced_later_one_is_on_its_way() {
+    for earlier_delivered in [true, false] {
+        let Fixture { store, folder: _folder } = Fixture::new().await;
+        let (channel, letter) = dead("7", "crm", 0, at(0));
+        let id = letter.id();
+        store.insert_dead_letters(&[(channel, letter)]).await.unwrap();
+        for name in ["first", "second"] {
+            let forced = NewReplay { forced: true, ..replay(name, "crm") };
+            store.create_replay(&forced, std::slice::from_ref(&id), 5, at(10)).await.unwrap();
+        }
+        // Cancelling the earlier leaves the later what it is.
+        assert_eq!(store.cancel_replay("first", "ann", at(11)).await.unwrap(), Some(1));
+        assert_eq!(state(&store, &id).await, DeadLetterState::Replaying);
+        match earlier_delivered {
+            true => delivered(&store, "7", 1, 0).await,
+            false => store.insert_dead_letters(&[dead("7", "crm", 1, at(12))]).await.unwrap(),
+        }
+        assert_eq!(state(&store, &id).await, DeadLetterState::Replaying);
+        let items = store.next_items("second", 10, at(12)).await.unwrap();
+        assert_eq!(items[0].generation, 2);
+        store.mark_items("second", &[(0, ItemOutcome::Sent)], at(13)).await.unwrap();
+        delivered(&store, "7", 2, 1).await;
+        assert_eq!(state(&store, &id).await, DeadLetterState::Delivered);
+    }
 }
 
 #[tokio::test]
@@ -205,7 +248,7 @@ async fn webhooks_are_replayed_into_events_and_malformed_records_never() {
     let (hook_id, bytes_id) = (hook.1.id(), bytes.1.id());
     store.insert_dead_letters(&[hook, bytes]).await.unwrap();
     let selection = store.select_for_replay(&DeadLetterFilter::default(), true, 5).await.unwrap();
-    assert_eq!(selection.eligible, [hook_id.clone()]);
+    assert_eq!(selection.eligible, std::slice::from_ref(&hook_id));
     assert_eq!(selection.refused, [(bytes_id, Refusal::Malformed)]);
     store.create_replay(&replay("r", "gateway"), &selection.eligible, 5, at(3)).await.unwrap();
     store.mark_items("r", &[(0, ItemOutcome::Sent)], at(4)).await.unwrap();
