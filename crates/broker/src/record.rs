@@ -76,6 +76,15 @@ pub struct Position {
 ///
 /// It is handed to [`crate::Settler::hand_over`] to settle the record. Dropped unsettled it means "give it back": the
 /// engine hands the record out again, to this consumer or another one. It never means "done".
+///
+/// That it is settled once at most is a matter of types:
+///
+/// ```compile_fail,E0382
+/// # async fn twice(settler: &dyn trunkline_broker::Settler, receipt: trunkline_broker::Receipt) {
+/// settler.hand_over(vec![receipt], vec![]).await;
+/// settler.hand_over(vec![receipt], vec![]).await;
+/// # }
+/// ```
 pub struct Receipt {
     token: Option<Box<dyn ReceiptToken>>,
 }
@@ -104,9 +113,7 @@ impl Receipt {
     /// For engines: takes the token out; the drop then gives nothing back. `None` when it is another engine's (which
     /// then gives its record back).
     pub fn into_token<T: 'static>(mut self) -> Option<Box<T>> {
-        if self.token::<T>().is_none() {
-            return None;
-        }
+        self.token::<T>()?;
         self.token.take()?.into_any().downcast().ok()
     }
 }

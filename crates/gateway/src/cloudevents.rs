@@ -9,6 +9,7 @@ use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use bytes::Bytes;
 use trunkline_sdk::Event;
+use trunkline_sdk::core::event::from_json_batch;
 
 use crate::problem::Problem;
 
@@ -59,5 +60,5 @@ fn structured(body: &[u8]) -> Result<Event, Problem> {
 }
 
 fn batch(body: &[u8]) -> Result<Vec<Event>, Problem> {
-    Event::from_json_batch(body).map_err(|error| Problem::malformed(format!("The batch can't be read: {error}.")))
+    from_json_batch(body).map_err(|error| Problem::malformed(format!("The batch can't be read: {error}.")))
 }

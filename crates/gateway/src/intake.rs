@@ -79,6 +79,8 @@ pub struct IntakeParts {
     pub journey: JourneyMode,
     /// How long ids are remembered; zero for not at all.
     pub dedupe: Duration,
+    /// The longest record in bytes.
+    pub max_record: usize,
     /// Requests that wait at once.
     pub max_waiting: usize,
     /// How long a request waits for the broker.

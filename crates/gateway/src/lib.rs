@@ -15,7 +15,9 @@ pub mod server;
 pub mod settings;
 
 mod api;
+mod polling;
 mod service;
+mod window;
 
 pub use service::run;
 pub use settings::GatewaySettings;

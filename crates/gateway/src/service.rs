@@ -9,24 +9,27 @@ use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use axum::body::Body;
 use axum::extract::DefaultBodyLimit;
-use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST};
-use axum::http::HeaderMap;
-use axum::routing::post;
 use axum::Router;
+use axum::http::HeaderMap;
+use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST};
+use axum::routing::post;
 use bytes::Bytes;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use http_body_util::{BodyExt, Limited};
 use tracing::info;
 use trunkline_sdk::broker::Broker;
-use trunkline_sdk::config::{AuthError, Caller, KeyRing, Scope, Shared};
-use trunkline_sdk::service::Host;
-use trunkline_sdk::{AnyWebhookSource, Context};
+use trunkline_sdk::AnyWebhookSource;
+use trunkline_sdk::config::{AuthError, Caller, KeyEntry, KeyRing, Scope, Shared, check_listen};
+use trunkline_sdk::core::config::Diagnostics;
+use trunkline_sdk::registry::MadeSource;
+use trunkline_sdk::service::{Host, ServiceError};
 
 use crate::intake::{Intake, IntakeParts};
+use crate::polling::{self, Polling};
 use crate::problem::Problem;
 use crate::settings::GatewaySettings;
-use crate::{api, hooks, server};
+use crate::{api, hooks, server, window};
 
 type Sources = BTreeMap<String, Arc<dyn AnyWebhookSource>>;
 type KeyRate = (DefaultKeyedRateLimiter<String>, DefaultClock);
@@ -64,7 +67,7 @@ impl Gateway {
     /// Keeps each caller within `gateway.rate_limit`.
     pub(crate) fn throttle(&self, caller: &Caller) -> Result<(), Problem> {
         let Some((limiter, clock)) = &self.rate else { return Ok(()) };
-        limiter.check_key(&caller.name).map_err(|not_until| Problem::too_many(not_until.wait_time_from(clock.now())))
+        limiter.check_key(&caller.name.to_string()).map_err(|not_until| Problem::too_many(not_until.wait_time_from(clock.now())))
     }
 
     /// Reads a body: refused before a byte of it is buffered where its length says so, else as soon as it is too long.
@@ -102,13 +105,14 @@ impl Gateway {
     }
 }
 
-/// Runs the gateway until the host shuts down. `Ok(false)` when requests were cut off at the end of the grace period.
+/// Runs the gateway until the host shuts down.
 ///
 /// # Errors
-/// An address that can't be had, a configuration that does not hold.
-pub async fn run(host: Host, settings: GatewaySettings) -> anyhow::Result<bool> {
-    let keys = KeyRing::new(&settings.keys, &host.secrets)?;
-    trunkline_sdk::config::check_listen("gateway", settings.listen, &settings.keys)?;
+/// [`ServiceError`]: an address that can't be had, a configuration that does not hold, requests cut off at the end of the
+/// grace period.
+pub async fn run(host: Host, settings: GatewaySettings) -> anyhow::Result<()> {
+    let keys = key_ring(&host, &settings.keys)?;
+    check_listen("gateway", settings.listen, &settings.keys)?;
     check_sizes(&settings, host.broker.capabilities().max_record.min(host.shared.channels.max_record))?;
     let (intake, publishing) = Intake::start(IntakeParts {
         broker: host.broker.clone(),
@@ -116,20 +120,23 @@ pub async fn run(host: Host, settings: GatewaySettings) -> anyhow::Result<bool> 
         instance: host.instance.clone(),
         journey: host.shared.channels.journey,
         dedupe: settings.dedupe.0,
+        max_record: host.broker.capabilities().max_record.min(host.shared.channels.max_record),
         max_waiting: settings.max_waiting,
         confirm_timeout: settings.confirm_timeout.0,
     });
+    let (sources, polling) = make_sources(&host, &host.shared).await?;
+    let polling = polling::start(polling, &intake, &host);
     let gateway = Arc::new(Gateway {
         intake,
         broker: host.broker.clone(),
-        sources: ArcSwap::from_pointee(make_sources(&host, &host.shared).await?),
+        sources: ArcSwap::from_pointee(sources),
         keys: ArcSwap::from_pointee(keys),
         rate: settings.rate_limit.as_ref().map(|rate| (limiter(rate.count, rate.per), DefaultClock::default())),
         settings: settings.clone(),
     });
-    let listener = tokio::net::TcpListener::bind(settings.listen)
-        .await
-        .with_context(|| format!("gateway.listen: {} can't be had", settings.listen))?;
+    let listener = tokio::net::TcpListener::bind(settings.listen).await.map_err(|cause| {
+        ServiceError::unavailable(format!("the gateway's address {} (gateway.listen)", settings.listen), cause)
+    })?;
     info!(listen = %listener.local_addr()?, "the gateway takes events");
     let following = tokio::spawn(follow(host.clone(), gateway.clone()));
     let limits = server::Limits {
@@ -137,13 +144,23 @@ pub async fn run(host: Host, settings: GatewaySettings) -> anyhow::Result<bool> 
         header_timeout: settings.header_timeout.0,
         grace: host.grace,
     };
+    let pruning = tokio::spawn(window::prune(host.store.clone(), settings.dedupe.0));
     host.ready("gateway");
     let ended = server::serve(listener, routes(gateway.clone()), limits, host.shutdown.clone()).await;
     following.abort();
+    pruning.abort();
+    drop(polling);
     drop(gateway);
     // Whoever still waits for the broker is answered before the process ends.
     let answered = tokio::time::timeout(host.grace, publishing).await.is_ok();
-    Ok(ended && answered)
+    if ended && answered {
+        return Ok(());
+    }
+    Err(ServiceError::Unsettled("requests were cut off; their senders were told nothing and send again".to_owned()).into())
+}
+
+fn key_ring(host: &Host, keys: &[KeyEntry]) -> anyhow::Result<KeyRing> {
+    KeyRing::new(keys, &host.secrets).context("gateway.keys")
 }
 
 fn routes(gateway: Arc<Gateway>) -> Router {
@@ -168,22 +185,22 @@ fn check_sizes(settings: &GatewaySettings, max_record: usize) -> anyhow::Result<
     Ok(())
 }
 
-async fn make_sources(host: &Host, shared: &Shared) -> anyhow::Result<Sources> {
-    let mut sources = Sources::new();
+async fn make_sources(host: &Host, shared: &Shared) -> anyhow::Result<(Sources, Vec<Polling>)> {
+    let (mut webhooks, mut polling) = (Sources::new(), Vec::new());
     for (name, entry) in &shared.sources {
-        let context = Context {
-            name: name.to_string(),
-            instance: host.instance.clone(),
-            secrets: trunkline_sdk::Secrets::default(),
-            catalogue: shared.catalogue.clone(),
-        };
-        let source = host.adapters.make_webhook_source(entry, &context).await?;
-        sources.insert(name.to_string(), source);
+        let context = shared.context(name.as_str(), &host.instance);
+        match host.adapters.make_source(entry, &context).await? {
+            MadeSource::Webhook(source) => {
+                webhooks.insert(name.to_string(), source);
+            }
+            MadeSource::Polling(source) => polling.push((name.to_string(), entry.clone(), source)),
+        }
     }
-    Ok(sources)
+    Ok((webhooks, polling))
 }
 
-/// Takes sources and keys of a changed configuration; one that does not hold changes nothing.
+/// Takes webhook sources and keys of a changed configuration; one that does not hold changes nothing. Sources that fetch
+/// go on as they are until a restart.
 async fn follow(host: Host, gateway: Arc<Gateway>) {
     let mut configuration = host.configuration.clone();
     while configuration.changed().await.is_ok() {
@@ -196,11 +213,15 @@ async fn follow(host: Host, gateway: Arc<Gateway>) {
 }
 
 async fn reload(host: &Host, gateway: &Gateway, shared: &Shared) -> anyhow::Result<()> {
-    let sources = make_sources(host, shared).await?;
-    let keys = shared.keys("gateway")?;
-    trunkline_sdk::config::check_listen("gateway", gateway.settings.listen, &keys)?;
-    gateway.keys.store(Arc::new(KeyRing::new(&keys, &host.secrets)?));
+    let (sources, polling) = make_sources(host, shared).await?;
+    let mut diagnostics = Diagnostics::new();
+    let keys = shared.keys("gateway", &mut diagnostics).ok_or(ServiceError::Configuration(diagnostics))?;
+    check_listen("gateway", gateway.settings.listen, &keys)?;
+    gateway.keys.store(Arc::new(key_ring(host, &keys)?));
     gateway.sources.store(Arc::new(sources));
+    if !polling.is_empty() {
+        tracing::warn!("changed sources that fetch begin at the next start");
+    }
     Ok(())
 }
 

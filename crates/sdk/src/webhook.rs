@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 use trunkline_core::Event;
+use trunkline_core::dead_letter::RawRequest;
 
 use crate::destination::{Context, SetupError};
 
@@ -61,6 +62,27 @@ impl WebhookRequest {
         let mut values = self.headers.get_all(name).iter();
         let value = values.next()?.to_str().ok()?;
         values.next().is_none().then_some(value)
+    }
+
+    /// A webhook kept as a dead letter, to be normalized again. Its authentication was checked when it came in, and what
+    /// that needed was not kept: it can't be verified again.
+    ///
+    /// # Errors
+    /// What is kept is no HTTP request.
+    pub fn from_kept(kept: &RawRequest) -> Result<Self, http::Error> {
+        let mut request = http::Request::builder().method(kept.method.as_str());
+        for (name, value) in &kept.headers {
+            request = request.header(name, value);
+        }
+        let (parts, ()) = request.body(())?.into_parts();
+        Ok(Self {
+            source: kept.source.clone(),
+            method: parts.method,
+            url: kept.path.clone(),
+            headers: parts.headers,
+            body: kept.body.clone(),
+            received: kept.received,
+        })
     }
 }
 

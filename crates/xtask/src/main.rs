@@ -1,14 +1,19 @@
-//! Developer commands of Trunkline, run as `cargo xtask COMMAND`.
+//! Developer commands of Trunkline: `cargo xtask COMMAND`. Needs neither make nor bash.
+#![allow(clippy::print_stdout, reason = "a command line prints")]
 
-mod generate;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
-use std::path::Path;
-
-use anyhow::Context;
 use clap::{Parser, Subcommand};
 
+mod chaos;
+mod generate;
+mod prerequisites;
+mod run;
+mod test;
+
 #[derive(Parser)]
-#[command(name = "xtask", about = "Developer commands of Trunkline")]
+#[command(name = "cargo xtask", about = "Developer commands of Trunkline")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -16,18 +21,39 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Write the Rust types and the descriptor set of the .proto files
+    /// Install what the tests need and run every test
+    Test(test::Args),
+    /// Formatting, lints and documentation, warnings denied: what CI checks besides the tests
+    Lint,
+    /// Fault tests at their full count
+    Chaos(chaos::Args),
+    /// Measure, with the limit beside ours: embedded, route, match, gateway, idle
+    Bench {
+        /// What to measure, and its options; none for all
+        arguments: Vec<String>,
+    },
+    /// Write the Rust code and the descriptor set from proto/
     Generate,
 }
 
-fn main() -> anyhow::Result<()> {
-    match Cli::parse().command {
-        Command::Generate => {
-            let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
-                .ancestors()
-                .nth(2)
-                .context("the xtask crate lies two folders below the workspace")?;
-            generate::generate(&workspace.join("proto"), &workspace.join("crates/proto/src/gen"))
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Test(arguments) => test::test(&arguments),
+        Command::Lint => test::lint(),
+        Command::Chaos(arguments) => chaos::chaos(&arguments),
+        Command::Bench { arguments } => run::bench(&arguments),
+        Command::Generate => generate::generate(&root().join("proto"), &root().join("crates/proto/src/gen")),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
         }
     }
+}
+
+/// The workspace's root.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }

@@ -8,7 +8,7 @@ use tracing::{error, warn};
 use trunkline_sdk::broker::{ChannelName, Outgoing, PublishError, PublishFailure};
 use trunkline_sdk::config::JourneyMode;
 use trunkline_sdk::core::journey::{JourneyCounts, JourneyRecord, JourneyStep, Step};
-use trunkline_sdk::store::EventId;
+use trunkline_sdk::store::{EventId, StoreError};
 use trunkline_sdk::{Event, metric};
 
 use super::window::{Claim, Window, wait};
@@ -99,13 +99,18 @@ async fn mark_duplicates(parts: &IntakeParts, firsts: &mut [First], now: DateTim
 async fn store(parts: &IntakeParts, firsts: &mut [First], now: DateTime<Utc>) {
     let mut indices = Vec::with_capacity(firsts.len());
     let mut outgoing = Vec::with_capacity(firsts.len() + 1);
-    for (index, first) in firsts.iter().enumerate() {
+    for (index, first) in firsts.iter_mut().enumerate() {
         if first.outcome == Ok(Acceptance::Accepted) {
             let mut record =
                 Outgoing::new(ChannelName::events(), first.event.key(), first.event.encoded().clone());
             let content_type = Bytes::from_static(b"application/cloudevents+protobuf");
             record.headers.push(("content-type".to_owned(), content_type));
             record.headers.extend(first.headers.iter().cloned());
+            // Known before anything is published, so that the journey counts what is really stored.
+            if record.size() > parts.max_record {
+                first.outcome = Err(Refused::TooLarge { size: record.size(), limit: parts.max_record });
+                continue;
+            }
             indices.push(index);
             outgoing.push(record);
         }
@@ -224,7 +229,7 @@ fn journey<'a>(
     let instance = parts.instance.clone();
     let record = JourneyRecord { instance, service: "gateway".to_owned(), time: now, steps, counts };
     let key = Bytes::copy_from_slice(parts.instance.as_bytes());
-    let limit = parts.broker.capabilities().max_record / 2;
+    let limit = parts.max_record / 2;
     let records = record.fitting(limit).into_iter();
     records.map(|record| Outgoing::new(ChannelName::journey(), key.clone(), record.encode())).collect()
 }
@@ -233,7 +238,7 @@ fn event_id(event: &Event) -> EventId {
     EventId { source: event.source().to_owned(), id: event.id().to_owned() }
 }
 
-fn alarm(error: &dyn std::error::Error, message: &'static str) {
+fn alarm(error: &StoreError, message: &'static str) {
     counter!(metric::STORE_FAILURES, "service" => "gateway").increment(1);
-    error!(error, "{message}");
+    error!(%error, "{message}");
 }

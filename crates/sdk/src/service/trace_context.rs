@@ -2,7 +2,9 @@
 
 use std::fmt;
 
+use bytes::Bytes;
 use http::HeaderMap;
+use trunkline_broker::Headers;
 
 /// The trace an event belongs to, and the step in it that came last.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +61,13 @@ impl TraceContext {
     #[must_use]
     pub fn child(&self) -> Self {
         Self { span: nonzero(rand::random), ..self.clone() }
+    }
+
+    /// The headers that carry it on a record.
+    pub fn record_headers(&self) -> Headers {
+        let parent = (Self::PARENT.to_owned(), Bytes::from(self.to_string()));
+        let state = self.state.as_ref().map(|state| (Self::STATE.to_owned(), Bytes::from(state.clone())));
+        std::iter::once(parent).chain(state).collect()
     }
 
     /// The trace's id: 32 hexadecimal digits.

@@ -1,0 +1,38 @@
+//! Every test, and what CI checks besides.
+
+use crate::prerequisites;
+use crate::run::cargo;
+
+/// What `cargo xtask test` takes.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Passed on to the tests, for example a name to filter by
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
+/// Installs what the tests need and runs them all.
+///
+/// # Errors
+/// Something needed that can't be installed; a test that fails.
+pub(crate) fn test(arguments: &Args) -> anyhow::Result<()> {
+    prerequisites::install()?;
+    // The integration tests start this binary.
+    cargo(&["build", "--release", "--workspace"], &[])?;
+    let mut run = vec!["test", "--release", "--workspace", "--no-fail-fast"];
+    if !arguments.arguments.is_empty() {
+        run.push("--");
+        run.extend(arguments.arguments.iter().map(String::as_str));
+    }
+    cargo(&run, &[])
+}
+
+/// Formatting, lints and documentation, warnings denied.
+///
+/// # Errors
+/// The first that finds something.
+pub(crate) fn lint() -> anyhow::Result<()> {
+    cargo(&["fmt", "--all", "--check"], &[])?;
+    cargo(&["clippy", "--release", "--workspace", "--all-targets", "--all-features", "--", "--deny", "warnings"], &[])?;
+    cargo(&["doc", "--release", "--workspace", "--no-deps", "--document-private-items"], &[("RUSTDOCFLAGS", "--deny warnings")])
+}
