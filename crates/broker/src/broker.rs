@@ -40,15 +40,24 @@ pub enum Start {
     Newest,
 }
 
-/// How far a group is behind in one partition.
+/// How far a group is behind in one partition. Delayed records may all be counted in one of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lag {
     /// From 0.
     pub partition: u16,
-    /// Records stored and not settled by the group, delayed ones included.
+    /// Records stored and not settled by the group, delayed and handed-out ones included. Where an engine commits only
+    /// prefixes, what was settled out of order counts until the gap before it closes.
     pub records: u64,
     /// Age of the oldest of them.
     pub oldest: Option<Duration>,
+}
+
+impl Lag {
+    /// All partitions taken together: records, and the age of the oldest.
+    pub fn total(partitions: &[Lag]) -> (u64, Option<Duration>) {
+        let records = partitions.iter().map(|lag| lag.records).sum();
+        (records, partitions.iter().filter_map(|lag| lag.oldest).max())
+    }
 }
 
 /// A broker, through its engine.

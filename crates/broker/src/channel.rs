@@ -146,3 +146,32 @@ impl fmt::Display for GroupName {
         f.write_str(&self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_checked_once() {
+        let longest = "x".repeat(100);
+        for good in ["events", "deliver.crm-2", "0", &longest] {
+            assert_eq!(ChannelName::parse(good).as_ref().map(ChannelName::as_str), Ok(good));
+            assert_eq!(GroupName::parse(good).as_ref().map(GroupName::as_str), Ok(good));
+        }
+        for bad in ["", "Events", "a_b", "a/b", "a b", "ä", &"x".repeat(101)] {
+            assert_eq!(ChannelName::parse(bad), Err(ChannelNameError(bad.to_owned())));
+        }
+    }
+
+    #[test]
+    fn every_destination_has_its_channels() {
+        let longest = "d".repeat(63);
+        for name in ["crm", &longest] {
+            let destination = DestinationName::parse(name).expect("a destination's name");
+            for channel in [ChannelName::deliver(&destination), ChannelName::dead(&destination)] {
+                assert_eq!(ChannelName::parse(channel.as_str()), Ok(channel));
+            }
+        }
+        assert_eq!(ChannelName::parse("dead.router"), Ok(ChannelName::dead_router()));
+    }
+}

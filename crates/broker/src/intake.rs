@@ -26,13 +26,18 @@ pub enum Intaken {
     Assigned(Lease),
     /// Records, at least one, of any of the channels; in order within each partition.
     Batch(Vec<Received>),
-    /// The lease ends at the given time or when all its receipts are settled or dropped, whichever is earlier.
+    /// The lease ends at the given time or when all its receipts are settled or dropped, whichever is earlier; no more
+    /// records come through it. Not announced when it ends at once.
     Revoking(Lease, Instant),
     /// The lease is gone: its receipts can't be settled any more, another consumer gets the records.
     Lost(Lease),
 }
 
 /// One consumer's stream of records from its channels.
+///
+/// Dropping an intake leaves the group. Its leases end as after [`Intaken::Revoking`]: when its receipts are settled or
+/// dropped, at the latest after the engine's own grace; receipts still held then are stale (see
+/// [`crate::Settler::hand_over`]).
 #[async_trait]
 pub trait Intake: Send {
     /// The next news. Cancel-safe: a dropped future loses nothing.
@@ -45,20 +50,23 @@ pub trait Intake: Send {
     /// [`ConsumeError::Fatal`] ends the intake; anything passing is retried inside the engine.
     async fn next(&mut self) -> Result<Intaken, ConsumeError>;
 
-    /// Holds a channel, or lets it flow again. A held channel gives no records; those handed out and not yet settled
-    /// remain the caller's. Holding outlives reassignment and the broker's own consumer time-outs.
+    /// Holds a channel, or lets it flow again. A held channel gives no records from when this returns; what the
+    /// engine had prefetched, and what is given back, waits in order. Those handed out and not yet settled remain the
+    /// caller's. Holding outlives reassignment and the broker's own consumer time-outs.
     ///
     /// # Errors
     /// [`ConsumeError::UnknownChannel`] when this intake does not consume the channel.
     async fn hold(&mut self, channel: &ChannelName, held: bool) -> Result<(), ConsumeError>;
 
     /// Adds channels to this intake, for destinations that appear in a changed configuration. They must be ensured.
+    /// An intake may begin with no channel at all.
     ///
     /// # Errors
     /// [`ConsumeError`] when one does not exist or does not declare this intake's group.
     async fn add(&mut self, channels: &[ChannelName]) -> Result<(), ConsumeError>;
 
-    /// Takes channels out of this intake; their unsettled records stay settleable until dropped.
+    /// Takes channels out of this intake: no more of their records come. Those handed out can still be settled, as after
+    /// dropping an intake.
     ///
     /// # Errors
     /// [`ConsumeError::UnknownChannel`].

@@ -138,13 +138,15 @@ pub async fn add_and_remove_channels_of_an_intake<F: Fixture>(f: &F) {
     assert!(matches!(refused, Err(ConsumeError::UnknownChannel(_))), "{refused:?}");
     let refused = consumer.intake.hold(&stage.channel, true).await;
     assert!(matches!(refused, Err(ConsumeError::UnknownChannel(_))), "{refused:?}");
+    // What the removed channel gave before is still the caller's to settle.
+    consumer.settle(first).await;
+    stage.expect_lag(0).await;
     stage.publish(round(&stage.channel, 10, 1)).await;
     stage.publish(records(&second, "k", 5..6)).await;
     assert_eq!(numbers(&consumer.take_and_settle(1).await), [5]);
     consumer.expect_nothing().await;
 
-    // What the removed channel gave before is still the caller's to settle; the rest is for whoever comes next.
-    consumer.settle(first).await;
+    // What came to the removed channel is for whoever comes next.
     stage.expect_lag(10).await;
     let mut next = stage.consumer().await;
     let rest = next.take_and_settle(10).await;

@@ -106,7 +106,7 @@ pub async fn oversized_output_is_named_and_the_rest_unharmed<F: Fixture>(f: &F) 
     assert!(matches!(large, PublishFailure::TooLarge { limit: MAX_RECORD, .. }), "{large:?}");
     assert!(matches!(nowhere, PublishFailure::Unroutable(_)), "{nowhere:?}");
     assert_eq!(inputs.len(), 3);
-    let mut behind = stage.consumer_of(&[out.clone()]).await;
+    let mut behind = stage.consumer_of(std::slice::from_ref(&out)).await;
     behind.expect_nothing().await;
     assert_eq!(stage.lag_of(&stage.channel).await, 3);
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::{Instant, sleep};
 
-use crate::broker::{Broker, Ensure};
+use crate::broker::{Broker, Ensure, Lag};
 use crate::channel::{ChannelName, ChannelSpec, GroupName, Keep};
 use crate::record::Outgoing;
 
@@ -70,7 +70,7 @@ impl<'f, F: Fixture> Stage<'f, F> {
     /// How many records the group has still to settle on a channel.
     pub async fn lag_of(&self, channel: &ChannelName) -> u64 {
         let lag = self.broker.lag(channel, &self.group).await.expect("the lag of a declared group");
-        lag.iter().map(|lag| lag.records).sum()
+        Lag::total(&lag).0
     }
 
     /// Waits until the group has exactly so many records to settle on the channel `in`.
