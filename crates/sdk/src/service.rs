@@ -1,10 +1,11 @@
 //! What makes a process of adapters and services: telemetry, health, the broker and the store, shutdown and exit codes.
 //!
 //! A service is a function `run(host: Host, settings) -> anyhow::Result<..>`. The binary makes one [`Host`] and gives
-//! every service a clone.
+//! every service a clone. An adapter in a process of its own needs none of this by hand: see [`deliver_main`].
 
 mod admin;
 mod broker;
+mod deliver;
 mod exit;
 mod host;
 mod instance;
@@ -13,6 +14,7 @@ mod metered;
 mod metrics;
 mod problem;
 mod process;
+mod roster;
 mod shutdown;
 mod telemetry;
 mod trace_context;
@@ -20,11 +22,13 @@ mod trace_context;
 pub use self::metrics::{Metrics, MetricsError};
 pub use admin::{Admin, BoundAdmin};
 pub use broker::{OpenError, open_broker, open_store};
+pub use deliver::{deliver, deliver_main};
 pub use exit::{Exit, ServiceError};
 pub use host::{Host, HostParts, ensure_channels};
 pub use instance::instance_name;
 pub use lag::report_lag;
 pub use problem::ProblemDetails;
+pub use roster::Roster;
 pub use shutdown::{DEFAULT_GRACE, on_signals};
 pub use telemetry::{LogFormat, TelemetryError, init_logs};
 pub use trace_context::TraceContext;

@@ -15,7 +15,7 @@ use super::shared::settings_node;
 /// One entry of `destinations:`.
 #[derive(Debug, Clone)]
 pub struct DestinationEntry {
-    /// The adapter's name; `None` with `external: true`.
+    /// The adapter's name; with `external: true` it may be left out, and is not judged.
     pub adapter: Option<String>,
     /// The adapter's own settings, still a node: the adapter reads them. An empty map where there are none.
     pub settings: Node,
@@ -77,7 +77,7 @@ impl Default for DestinationSettings {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawDestination {
-    /// The adapter's name; not with `external: true`.
+    /// The adapter's name; may be left out with `external: true`.
     adapter: Option<String>,
     /// The adapter's own settings.
     #[schemars(with = "Option<serde_json::Value>")]
@@ -148,6 +148,19 @@ impl DestinationEntry {
         problems.is_empty().then_some(entry)
     }
 
+    /// What the adapter of an entry with mistakes beside its settings is judged by; where no adapter is named, the entry
+    /// counts as external, which is not judged.
+    pub(super) fn to_judge(node: &Node) -> Self {
+        let adapter = node.get("adapter").and_then(Node::as_text).map(str::to_owned);
+        Self {
+            external: adapter.is_none(),
+            adapter,
+            settings: settings_node(node),
+            node: node.clone(),
+            runtime: DestinationSettings::default(),
+        }
+    }
+
     /// What can't be: the setting, a code and the problem.
     fn problems(&self) -> Vec<(&'static str, &'static str, &'static str)> {
         let runtime = &self.runtime;
@@ -155,9 +168,6 @@ impl DestinationEntry {
         let factor = runtime.retry.factor;
         let judged = [
             (!self.external && self.adapter.is_none(), "", codes::MISSING_KEY, "`adapter` is missing"),
-            (self.external && self.adapter.is_some(), "adapter", codes::WRONG_VALUE, {
-                "an external destination has no adapter here: a team's own service delivers it"
-            }),
             (runtime.concurrency == 0, "concurrency", range, "must be at least 1"),
             (runtime.timeout.is_zero(), "timeout", range, "must be longer than nothing"),
             (runtime.probe_every.is_zero(), "probe_every", range, "must be longer than nothing"),

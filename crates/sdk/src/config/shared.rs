@@ -50,42 +50,50 @@ impl Shared {
     /// `folder` is where relative paths start. Adapters' own settings are judged by [`crate::Adapters::check`],
     /// subscriptions by the rules, and each service's section by the service.
     pub fn read(root: Node, folder: &Path, diagnostics: &mut Diagnostics) -> Option<Self> {
-        let sections = check_sections(&root, diagnostics);
-        let version = check_version(&root, diagnostics);
-        // Every section is read even when an earlier one is wrong, so that one run names all mistakes.
+        let mut found = Diagnostics::new();
+        let shared = Self::read_partly(root, folder, &mut found);
+        let sound = !found.has_errors();
+        diagnostics.extend(found.into_sorted());
+        sound.then_some(shared)
+    }
+
+    /// As [`Shared::read`], but with what could be read of a document that has errors, so that the rest of it can be judged
+    /// in the same run: an unreadable section is its default, of an unreadable source or destination there is what an adapter
+    /// is judged by. Nothing may be started with it when there was an error.
+    pub fn read_partly(root: Node, folder: &Path, diagnostics: &mut Diagnostics) -> Self {
+        check_sections(&root, diagnostics);
+        check_version(&root, diagnostics);
         let broker = read_text(&root, "broker", Self::DEFAULT_BROKER, diagnostics);
         let store = read_text(&root, "store", Self::DEFAULT_STORE, diagnostics);
-        let channels = match section(&root, "channels") {
-            Some(node) => ChannelsSettings::read(node, diagnostics),
-            None => Some(ChannelsSettings::default()),
-        };
+        let channels = section(&root, "channels").and_then(|node| ChannelsSettings::read(node, diagnostics));
         let mut catalogue = TypeCatalogue::canonical();
         let types = read_entries(&root, "types", type_name, diagnostics, |name, node, diagnostics| {
             read_type(name, node, folder, &mut catalogue, diagnostics)
         });
         let sources =
             read_entries(&root, "sources", SourceName::parse, diagnostics, |_, node, diagnostics| {
-                SourceEntry::read(node, diagnostics)
+                SourceEntry::read(node, diagnostics).or_else(|| SourceEntry::to_judge(node))
             });
         let destinations = read_entries(
             &root,
             "destinations",
             DestinationName::parse,
             diagnostics,
-            |_, node, diagnostics| DestinationEntry::read(node, diagnostics),
+            |_, node, diagnostics| {
+                DestinationEntry::read(node, diagnostics).or_else(|| Some(DestinationEntry::to_judge(node)))
+            },
         );
-        (sections?, version?);
-        Some(Self {
-            broker: broker?,
-            store: store?,
-            channels: channels?,
-            types: types?,
+        Self {
+            broker: broker.unwrap_or_else(|| Self::DEFAULT_BROKER.to_owned()),
+            store: store.unwrap_or_else(|| Self::DEFAULT_STORE.to_owned()),
+            channels: channels.unwrap_or_default(),
+            types,
             catalogue: Arc::new(catalogue),
-            sources: sources?,
-            destinations: destinations?,
+            sources,
+            destinations,
             folder: folder.into(),
             root: Arc::new(root),
-        })
+        }
     }
 
     /// A section of the document as its service's own type; its default when the section is left out.
@@ -151,28 +159,26 @@ fn section<'a>(root: &'a Node, name: &str) -> Option<&'a Node> {
     root.get(name).filter(|node| node.value != NodeValue::Null)
 }
 
-fn check_sections(root: &Node, diagnostics: &mut Diagnostics) -> Option<()> {
-    expect_map(root, diagnostics)?;
-    let unknown: Vec<&Key> =
-        root.entries().map(|(key, _)| key).filter(|key| !SECTIONS.contains(&&*key.name)).collect();
-    for key in &unknown {
+fn check_sections(root: &Node, diagnostics: &mut Diagnostics) {
+    if !expect_map(root, diagnostics) {
+        return;
+    }
+    for (key, _) in root.entries().filter(|(key, _)| !SECTIONS.contains(&&*key.name)) {
         let hint = did_you_mean(&key.name, SECTIONS);
         let hint = hint.unwrap_or_else(|| format!("there are {}", SECTIONS.join(", ")));
         let at = Node { place: key.place.clone(), path: key.name.clone(), value: NodeValue::Null };
         let message = format!("there is no section `{}`", key.name);
         diagnostics.push(at.error(codes::UNKNOWN_KEY, message, Some(hint)));
     }
-    unknown.is_empty().then_some(())
 }
 
-fn check_version(root: &Node, diagnostics: &mut Diagnostics) -> Option<()> {
+fn check_version(root: &Node, diagnostics: &mut Diagnostics) {
     let (node, message) = match root.get("version") {
-        Some(Node { value: NodeValue::Integer(1), .. }) => return Some(()),
+        Some(Node { value: NodeValue::Integer(1), .. }) => return,
         Some(node) => (node, "this version of Trunkline reads configurations of version 1 only"),
         None => (root, "`version` is missing"),
     };
     diagnostics.push(node.error(code::VERSION, message, Some("write `version: 1`".to_owned())));
-    None
 }
 
 fn read_text(root: &Node, name: &str, default: &str, diagnostics: &mut Diagnostics) -> Option<String> {
@@ -182,36 +188,34 @@ fn read_text(root: &Node, name: &str, default: &str, diagnostics: &mut Diagnosti
     }
 }
 
-fn expect_map(node: &Node, diagnostics: &mut Diagnostics) -> Option<()> {
+fn expect_map(node: &Node, diagnostics: &mut Diagnostics) -> bool {
     match &node.value {
-        NodeValue::Map(_) => Some(()),
+        NodeValue::Map(_) => true,
         // Reading it as a map words the mistake as every other wrong type is worded.
-        _ => node.read::<BTreeMap<String, serde::de::IgnoredAny>>(diagnostics).map(|_| ()),
+        _ => node.read::<BTreeMap<String, serde::de::IgnoredAny>>(diagnostics).is_some(),
     }
 }
 
+/// Every entry that could be read; of each other one there is a diagnostic.
 fn read_entries<N: Ord, E>(
     root: &Node,
     name: &str,
     parse: impl Fn(&str) -> Result<N, NameError>,
     diagnostics: &mut Diagnostics,
     mut read: impl FnMut(&str, &Node, &mut Diagnostics) -> Option<E>,
-) -> Option<BTreeMap<N, E>> {
-    let Some(node) = section(root, name) else { return Some(BTreeMap::new()) };
-    expect_map(node, diagnostics)?;
+) -> BTreeMap<N, E> {
     let mut entries = BTreeMap::new();
-    let mut valid = true;
+    let Some(node) = section(root, name).filter(|node| expect_map(node, diagnostics)) else { return entries };
     for (key, node) in node.entries() {
         let parsed = parse(&key.name).map_err(|error| {
             let at = Node { place: key.place.clone(), ..node.clone() };
             diagnostics.push(at.error(codes::BAD_NAME, error.to_string(), None));
         });
-        match (parsed, read(&key.name, node, diagnostics)) {
-            (Ok(name), Some(entry)) => drop(entries.insert(name, entry)),
-            _ => valid = false,
+        if let (Ok(name), Some(entry)) = (parsed, read(&key.name, node, diagnostics)) {
+            entries.insert(name, entry);
         }
     }
-    valid.then_some(entries)
+    entries
 }
 
 #[cfg(test)]

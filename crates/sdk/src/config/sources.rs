@@ -35,4 +35,10 @@ impl SourceEntry {
         let raw: RawSource = node.read(diagnostics)?;
         Some(Self { adapter: raw.adapter, settings: settings_node(node), node: node.clone() })
     }
+
+    /// What the adapter of an entry with mistakes beside its settings is judged by; `None` where none is named.
+    pub(super) fn to_judge(node: &Node) -> Option<Self> {
+        let adapter = node.get("adapter")?.as_text()?.to_owned();
+        Some(Self { adapter, settings: settings_node(node), node: node.clone() })
+    }
 }

@@ -105,7 +105,7 @@ destinations:
   crm: { adapter: http, concurency: 4 }
   erp: { adapter: http, timeout: soon, rate_limit: fast }
   helpdesk: { settings: {} }
-  theirs: { external: true, adapter: http }
+  theirs: { external: yes }
 channels: { partitions: 0 }
 ",
         &[
@@ -115,7 +115,7 @@ channels: { partitions: 0 }
             (7, 34, "TL-C003", "soon"),
             (7, 52, "TL-C003", "fast"),
             (8, 13, "TL-C004", "`adapter` is missing"),
-            (9, 38, "TL-C003", "external"),
+            (9, 23, "TL-C003", "true or false"),
             (10, 25, "TL-C003", "at least 1"),
         ],
     );

@@ -1,0 +1,202 @@
+//! A process that delivers to the destinations of one adapter: the whole `main` of an adapter's own service.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use trunkline_core::config::Diagnostics;
+
+use super::admin::Admin;
+use super::exit::{Exit, ServiceError};
+use super::host::{Host, HostParts, ensure_channels};
+use super::instance::instance_name;
+use super::metrics::Metrics;
+use super::roster::Roster;
+use super::shutdown::{DEFAULT_GRACE, on_signals};
+use super::telemetry::init_logs;
+use crate::config::{Shared, Watcher, load};
+use crate::delivery::{Clock, Hosted, Runtime, RuntimeError, RuntimeHandle, RuntimeParts};
+use crate::destination::Destination;
+use crate::registry::Adapters;
+
+mod options;
+
+use options::Options;
+
+/// Runs a process that delivers to the destinations of adapter `D`, until it is told to stop. For a `main` in one line:
+///
+/// ```no_run
+/// # use trunkline_sdk::{Context, Delivered, Delivery, DeliveryError, Destination, SetupError};
+/// # struct Crm;
+/// # impl Destination for Crm {
+/// #     const NAME: &'static str = "crm";
+/// #     type Settings = std::collections::BTreeMap<String, String>;
+/// #     async fn connect(_: Self::Settings, _: &Context) -> Result<Self, SetupError> { Ok(Self) }
+/// #     async fn deliver(&self, _: &Delivery) -> Result<Delivered, DeliveryError> { Ok(Delivered::default()) }
+/// # }
+/// fn main() -> std::process::ExitCode {
+///     trunkline_sdk::service::deliver_main::<Crm>()
+/// }
+/// ```
+///
+/// It reads the configuration named by `-c FILE` or `TRUNKLINE_CONFIG` (default `trunkline.yaml`) and hosts every
+/// destination with `adapter: NAME` of `D`, and the one without an adapter (`external: true`) that `--destination NAME`
+/// or `TRUNKLINE_DESTINATION` names; with such a name it hosts that one only. A changed configuration is taken over while
+/// it runs. `--admin ADDRESS` is where health and metrics are served, else `dispatcher.admin`. The exit codes are
+/// those of [`Exit`].
+pub fn deliver_main<D: Destination>() -> ExitCode {
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(deliver::<D>()),
+        Err(error) => ended(&ServiceError::unavailable("a runtime", error)),
+    }
+}
+
+/// As [`deliver_main`], in a runtime of one's own.
+pub async fn deliver<D: Destination>() -> ExitCode {
+    let options = match Options::parse(std::env::args().skip(1), |name| std::env::var(name).ok()) {
+        Ok(options) => options,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return Exit::Usage.into();
+        }
+    };
+    if let Err(error) = init_logs(None, None) {
+        eprintln!("error: {error}");
+        return Exit::Usage.into();
+    }
+    match run::<D>(&options).await {
+        Ok(()) => Exit::Done.into(),
+        Err(error) => ended(&error),
+    }
+}
+
+fn ended(error: &ServiceError) -> ExitCode {
+    let causes = std::iter::successors(std::error::Error::source(error), |&cause| cause.source());
+    let causes: String = causes.map(|cause| format!(": {cause}")).collect();
+    eprintln!("error: {error}{causes}");
+    Exit::of(error).into()
+}
+
+async fn run<D: Destination>(options: &Options) -> Result<(), ServiceError> {
+    // Watched before it is read, so that a change in between is noticed.
+    let watcher = Watcher::new(&options.configuration);
+    let shared = Arc::new(read(options)?);
+    let instance = instance_name();
+    let mut roster = Roster::new(Adapters::new().destination::<D>(), &instance);
+    let hosted = roster.update(&shared, |name, entry| options.choose(D::NAME, name, entry)).await?;
+    if hosted.is_empty() {
+        return Err(nothing_to_host::<D>(&shared));
+    }
+    let metrics = Metrics::install().map_err(|error| ServiceError::unavailable("the metrics", error))?;
+    let admin = Admin::new(metrics);
+    admin.expect(D::NAME, options.admin(&shared)?);
+    let bound = admin.bind().await?;
+    let shutdown = on_signals().map_err(|error| ServiceError::unavailable("signals", error))?;
+    let (_sender, configuration) = watch::channel(shared);
+    let host = Host::open(HostParts {
+        configuration,
+        adapters: Adapters::new(),
+        admin,
+        instance,
+        shutdown: shutdown.clone(),
+        grace: DEFAULT_GRACE,
+    })
+    .await?;
+    let serving = CancellationToken::new();
+    let admin = tokio::spawn(bound.serve(serving.clone()));
+    let outcome = serve::<D>(&host, hosted, Follow { watcher, roster, options }).await;
+    serving.cancel();
+    // Its listeners are closed with the process in any case.
+    drop(admin.await);
+    outcome
+}
+
+/// What it takes to follow the configuration.
+struct Follow<'a> {
+    watcher: Watcher,
+    roster: Roster,
+    options: &'a Options,
+}
+
+async fn serve<D: Destination>(
+    host: &Host,
+    hosted: Vec<Hosted>,
+    mut follow: Follow<'_>,
+) -> Result<(), ServiceError> {
+    let (runtime, handle) = Runtime::new(RuntimeParts {
+        broker: host.broker.clone(),
+        states: Arc::new(host.store.clone()),
+        instance: host.instance.clone(),
+        journey: host.shared.channels.journey,
+        max_record: host.shared.channels.max_record,
+        destinations: hosted,
+        clock: Clock::system(),
+    });
+    host.ready(D::NAME);
+    let running = runtime.run(host.shutdown.clone(), host.grace);
+    tokio::pin!(running);
+    let end = loop {
+        tokio::select! {
+            end = &mut running => break end,
+            // Following never ends by itself.
+            () = follow_configuration::<D>(host, &handle, &mut follow) => {}
+        }
+    };
+    match end {
+        Ok(end) if end.settled_all => Ok(()),
+        Ok(_cut_off) => {
+            Err(ServiceError::Unsettled("attempts were cut off and will be made again".to_owned()))
+        }
+        Err(RuntimeError::Fenced) => Err(ServiceError::Fenced),
+        Err(error) => Err(ServiceError::unavailable("the delivery runtime", error)),
+    }
+}
+
+/// Takes changed configurations over, as long as it is polled. A bad one changes nothing.
+async fn follow_configuration<D: Destination>(host: &Host, handle: &RuntimeHandle, follow: &mut Follow<'_>) {
+    loop {
+        follow.watcher.changed().await;
+        match take_over::<D>(host, handle, follow).await {
+            Ok(destinations) => tracing::info!(destinations, "the configuration was taken over"),
+            Err(error) => tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the changed configuration is refused; everything stays as it was"
+            ),
+        }
+    }
+}
+
+async fn take_over<D: Destination>(
+    host: &Host,
+    handle: &RuntimeHandle,
+    follow: &mut Follow<'_>,
+) -> Result<usize, ServiceError> {
+    let shared = read(follow.options)?;
+    let options = follow.options;
+    let hosted = follow.roster.update(&shared, |name, entry| options.choose(D::NAME, name, entry)).await?;
+    let destinations = hosted.len();
+    ensure_channels(&*host.broker, &shared).await?;
+    let replaced = handle.replace(hosted).await;
+    replaced.map_err(|error| ServiceError::unavailable("the delivery runtime", error))?;
+    Ok(destinations)
+}
+
+fn read(options: &Options) -> Result<Shared, ServiceError> {
+    let loaded = load(&options.configuration).map_err(ServiceError::Configuration)?;
+    let mut diagnostics = Diagnostics::new();
+    let shared = Shared::read(loaded.root, &loaded.folder, &mut diagnostics);
+    for diagnostic in diagnostics.clone().into_sorted() {
+        tracing::warn!(%diagnostic, "configuration");
+    }
+    shared.ok_or(ServiceError::Configuration(diagnostics))
+}
+
+fn nothing_to_host<D: Destination>(shared: &Shared) -> ServiceError {
+    let node = shared.section_node("destinations").unwrap_or(&shared.root);
+    let message = format!("no destination has `adapter: {}`", D::NAME);
+    let hint = "name an `external: true` destination with --destination or TRUNKLINE_DESTINATION".to_owned();
+    let mut diagnostics = Diagnostics::new();
+    diagnostics.push(node.error(crate::config::code::UNKNOWN_ADAPTER, message, Some(hint)));
+    ServiceError::Configuration(diagnostics)
+}
