@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
-use trunkline_core::config::{Diagnostics, Key, Node, NodeValue, codes, did_you_mean};
+use trunkline_core::config::{Diagnostics, Node, NodeValue, codes, did_you_mean};
 use trunkline_core::{DestinationName, NameError, SourceName, TypeCatalogue};
 
 use super::code;
