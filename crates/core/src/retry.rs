@@ -77,7 +77,8 @@ impl RetryPolicy {
     /// Judges the failure of attempt number `attempt` (1 for the first), `elapsed` after the first attempt began.
     /// `jitter` is a random number in `0.0..=1.0`; values outside are brought inside, NaN counts as 1.
     ///
-    /// A [`Verdict::RetryIn`] for a throttled failure is never shorter than the obeyed `retry_after`.
+    /// A [`Verdict::RetryIn`] for a throttled failure is never shorter than the obeyed `retry_after`, and longer by a
+    /// sixteenth or half a second at most, whichever is more. A `retry_after` of zero asks for nothing.
     pub fn judge(&self, attempt: u32, elapsed: Duration, class: &FailureClass, jitter: f64) -> Verdict {
         let floor = match class {
             FailureClass::Rejected => return Verdict::DeadLetter(GiveUp::Rejected),
@@ -89,7 +90,12 @@ impl RetryPolicy {
             return Verdict::DeadLetter(GiveUp::AttemptsExhausted);
         }
         let jitter = if jitter.is_nan() { 1.0 } else { jitter.clamp(0.0, 1.0) };
-        let delay = floor.saturating_add(self.bound(attempt).mul_f64(jitter));
+        let mut bound = self.bound(attempt);
+        if !floor.is_zero() {
+            // Enough to come back apart, and little enough that a time the platform named is still kept.
+            bound = bound.min((floor / 16).max(Duration::from_millis(500)));
+        }
+        let delay = floor.saturating_add(bound.mul_f64(jitter));
         if elapsed.saturating_add(delay) > self.max_age {
             return Verdict::DeadLetter(GiveUp::TooOld);
         }
@@ -146,6 +152,14 @@ mod tests {
         let asked = |s| FailureClass::Throttled { retry_after: secs(s) };
         check(1, 0, asked(10), 0.0, Verdict::RetryIn(secs(10)));
         check(1, 0, asked(3000), 0.0, Verdict::RetryIn(secs(30)));
+    }
+
+    #[test]
+    fn retry_after_is_hardly_exceeded() {
+        let asked = |s| FailureClass::Throttled { retry_after: secs(s) };
+        check(3, 0, asked(1), 1.0, Verdict::RetryIn(Duration::from_millis(1500)));
+        check(3, 0, asked(16), 1.0, Verdict::RetryIn(secs(17)));
+        check(3, 0, asked(0), 1.0, Verdict::RetryIn(secs(6)));
     }
 
     #[test]

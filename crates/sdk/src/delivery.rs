@@ -29,6 +29,8 @@ mod pace;
 mod pump;
 mod settlement;
 mod states;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::sync::Arc;

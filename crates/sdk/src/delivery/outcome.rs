@@ -206,7 +206,7 @@ mod tests {
         use FailureClass::{Halted, Rejected, Transient};
         check(tried(1, None), "settle", Step::Delivered);
         check(tried(1, Some(Transient)), "retry 1 in 1s", Step::Attempt);
-        check(tried(1, throttled(20)), "retry 1 in 21s", Step::Attempt);
+        check(tried(1, throttled(16)), "retry 1 in 17s", Step::Attempt);
         check(tried(1, Some(Rejected)), "dead Rejected after 1", Step::Dead);
         check(tried(2, Some(Transient)), "dead TooOld after 1", Step::Dead);
         check(tried(3, Some(Transient)), "dead AttemptsExhausted after 1", Step::Dead);
@@ -219,7 +219,7 @@ mod tests {
         let trial = |class| Tried { trial: true, ..tried(3, class) };
         check(trial(None), "settle", Step::Delivered);
         check(trial(Some(FailureClass::Transient)), "retry 2 in 4s", Step::Attempt);
-        check(trial(throttled(20)), "retry 2 in 24s", Step::Attempt);
+        check(trial(throttled(16)), "retry 2 in 17s", Step::Attempt);
         check(trial(Some(FailureClass::Halted)), "hold", Step::Held);
         check(trial(Some(FailureClass::Rejected)), "dead Rejected after 1", Step::Dead);
     }

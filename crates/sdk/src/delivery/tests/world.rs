@@ -121,10 +121,12 @@ pub(super) fn until(limit: Duration, condition: impl Fn() -> bool) -> impl Futur
     let caller = std::panic::Location::caller();
     async move {
         let mut passed = Duration::ZERO;
+        // Long waits are looked at less often, because every look costs real time.
+        let step = (limit / 12_000).max(Duration::from_millis(5));
         while !condition() {
             assert!(passed < limit, "not within {limit:?}: {caller}");
-            sleep(Duration::from_millis(5)).await;
-            passed += Duration::from_millis(5);
+            sleep(step).await;
+            passed += step;
         }
         passed
     }
