@@ -1,18 +1,21 @@
 //! Dead letters: list, group by cause, look, give up.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::routing::{get, post};
+use bytes::Bytes;
 use chrono::Utc;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use trunkline_sdk::Context;
+use tracing::warn;
+use trunkline_sdk::broker::{ChannelName, Outgoing};
 use trunkline_sdk::core::DestinationName;
 use trunkline_sdk::core::dead_letter::Contents;
-use trunkline_sdk::store::{DeadLetterFilter, DeadLetterState, StoredDeadLetter};
+use trunkline_sdk::core::journey::{JourneyCounts, JourneyRecord, JourneyStep, Step};
+use trunkline_sdk::store::{DeadLetterFilter, DeadLetterState, Page, StoredDeadLetter};
 
 use super::audit::{PageQuery, note};
 use super::problem::Problem;
@@ -20,6 +23,8 @@ use super::{Console, Operation, Who, act, read, views};
 
 /// Groups of one answer, at most.
 const GROUPS: u32 = 200;
+/// Steps of one journey record, at most.
+const JOURNALED: usize = 200;
 
 const FILTER: &[(&str, &str)] = &[
     ("destination", "A destination's name, `router` or `gateway`"),
@@ -98,12 +103,7 @@ async fn would_send(console: &Console, stored: &StoredDeadLetter) -> Value {
     else {
         return Value::Null;
     };
-    let context = Context {
-        name: delivery.destination.clone(),
-        instance: console.instance.clone(),
-        secrets: trunkline_sdk::Secrets::default(),
-        catalogue: Arc::clone(&shared.catalogue),
-    };
+    let context = shared.context(&delivery.destination, &console.instance);
     let Ok(adapter) = console.adapters.make_destination(&entry, &context).await else { return Value::Null };
     let rendered = console.rules.load().render(&delivery.subscription, &delivery.event);
     let body = rendered.unwrap_or_else(|_| delivery.body.clone());
@@ -148,14 +148,46 @@ async fn discard_them(
     let detail = json!({ "filter": asked.filter, "reason": asked.reason });
     note(&console, &who, "discard", asked.filter.destination.as_deref().unwrap_or(""), detail).await?;
     let ids = console.store.discard_dead_letters(&asked.filter, &asked.reason, &who.0.name, Utc::now()).await?;
+    journal(&console, &ids, &asked.reason).await?;
     Ok(Json(json!({ "discarded": ids.len(), "ids": ids })))
+}
+
+/// Says in the journeys of the events that their deliveries were given up.
+async fn journal(console: &Console, ids: &[String], reason: &str) -> Result<(), Problem> {
+    for ids in ids.chunks(JOURNALED) {
+        let filter = DeadLetterFilter::ids(ids.to_vec());
+        let page = Page::first(u32::try_from(ids.len()).unwrap_or(u32::MAX));
+        let discarded = console.store.list_dead_letters(&filter, &page).await?;
+        let steps = discarded.items.into_iter().map(|item| JourneyStep {
+            source: item.source,
+            id: item.event_id,
+            kind: item.kind,
+            subscription: item.subscription,
+            destination: item.destination,
+            generation: item.generation,
+            dead_letter_id: item.id,
+            detail: reason.to_owned(),
+            ..JourneyStep::new(Step::Discarded, Utc::now())
+        });
+        let steps: Vec<JourneyStep> = steps.collect();
+        let counts = JourneyCounts { discarded: steps.len() as u64, ..JourneyCounts::default() };
+        let (instance, service) = (console.instance.clone(), "console".to_owned());
+        let record = JourneyRecord { instance, service, time: Utc::now(), steps, counts };
+        let key = Bytes::copy_from_slice(console.instance.as_bytes());
+        let outgoing = Outgoing::new(ChannelName::journey(), key, record.encode());
+        if let Err(error) = console.broker.publish(vec![outgoing]).await {
+            // The dead letters are given up all the same, and the audit log says by whom.
+            warn!(%error, "the journey of discarded dead letters was not stored");
+        }
+    }
+    Ok(())
 }
 
 /// A filter in a query: the fields of [`DeadLetterFilter`] as text. The page's own are passed over.
 #[derive(Deserialize)]
 struct FilterQuery {
     #[serde(flatten)]
-    fields: std::collections::BTreeMap<String, String>,
+    fields: BTreeMap<String, String>,
 }
 
 impl FilterQuery {
