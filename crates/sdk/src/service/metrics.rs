@@ -1,6 +1,6 @@
 //! Metrics: collected in the process, rendered for Prometheus when asked.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 
 use metrics::gauge;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
@@ -26,15 +26,17 @@ impl Metrics {
     /// # Errors
     /// When something else collects metrics already.
     pub fn install() -> Result<Self, MetricsError> {
-        static INSTALLED: OnceLock<Metrics> = OnceLock::new();
-        if let Some(metrics) = INSTALLED.get() {
+        // Locked over the whole, so that of two callers at once the second gets what the first installs.
+        static INSTALLED: Mutex<Option<Metrics>> = Mutex::new(None);
+        let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(metrics) = &*installed {
             return Ok(metrics.clone());
         }
         let handle = builder()?.install_recorder()?;
         metric::describe();
         let engines = if cfg!(feature = "embedded") { "embedded" } else { "" };
         gauge!(metric::BUILD_INFO, "version" => env!("CARGO_PKG_VERSION"), "engines" => engines).set(1.0);
-        Ok(INSTALLED.get_or_init(|| Self { handle }).clone())
+        Ok(installed.insert(Self { handle }).clone())
     }
 
     /// All metrics in Prometheus' text format.
