@@ -79,7 +79,8 @@ impl Token {
         if !place.leased(self.epoch) || !place.out.remove(&offset) {
             return;
         }
-        if !settled && fault != Fault::DropMeansDone {
+        let forgotten = settled && fault == Fault::ForgetsSettlingInRevoke && !place.flows();
+        if forgotten || (!settled && fault != Fault::DropMeansDone) {
             place.ready.insert(offset);
         }
         if settled && fault == Fault::SettlesUpTo {
@@ -96,7 +97,7 @@ impl Token {
                         place.ready.remove(&offset);
                     });
                 });
-                channel.append(stored.record);
+                channel.append(stored.record, fault);
             }
         }
     }
@@ -136,7 +137,9 @@ impl State {
             if member.held.contains(name) && fault != Fault::IgnoresHold {
                 continue;
             }
-            let mine = |place: &Place| place.owner.as_ref().is_some_and(|(owner, _)| *owner == id);
+            let mine = |place: &Place| {
+                place.owner.as_ref().is_some_and(|(owner, _)| *owner == id || fault == Fault::IgnoresLeases)
+            };
             let mut out: usize = places.iter().filter(|place| mine(place)).map(|place| place.out.len()).sum();
             for (partition, place) in places.iter_mut().enumerate() {
                 if !mine(place) || !place.flows() {
@@ -300,6 +303,11 @@ impl Observer for MemoryObserver {
             {
                 let mut state = self.server.lock();
                 state.maintain();
+                if state.fault == Fault::ObservingSettles {
+                    let places =
+                        state.channels.values_mut().flat_map(|channel| channel.groups.values_mut()).flatten();
+                    places.for_each(|place| place.ready.clear());
+                }
                 let channel = state.channels.get(&self.channel);
                 let channel = channel.ok_or_else(|| ConsumeError::UnknownChannel(self.channel.clone()))?;
                 let mut seen = Vec::new();

@@ -76,13 +76,16 @@ impl State {
             batch.reverse();
         }
         for mut record in batch {
+            if self.fault == Fault::TakesBytesForText {
+                record.value = String::from_utf8_lossy(&record.value).into_owned().into();
+            }
             if self.fault == Fault::SortsHeaders {
                 record.headers.sort();
             }
             let fault = self.fault;
             let Some(channel) = self.channels.get_mut(&record.channel) else { continue };
             match record.delay.filter(|delay| !delay.is_zero()) {
-                None => channel.append(record),
+                None => channel.append(record, fault),
                 Some(delay) => {
                     let delay = match fault {
                         Fault::DelaysTooShort => delay * 9 / 10,

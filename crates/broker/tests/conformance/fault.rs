@@ -58,4 +58,18 @@ pub(super) enum Fault {
     KeepsSettled,
     /// Headers come sorted.
     SortsHeaders,
+    /// Values are taken for text.
+    TakesBytesForText,
+    /// Keys move from partition to partition.
+    MovesKeys,
+    /// Only the first group gets a record.
+    ServesOneGroup,
+    /// What an observer sees is settled.
+    ObservingSettles,
+    /// Retention by age does not ask whether a record is settled.
+    DropsUnsettledByAge,
+    /// A consumer gets records of partitions it has no lease of.
+    IgnoresLeases,
+    /// What is settled while a lease is revoked comes again.
+    ForgetsSettlingInRevoke,
 }

@@ -82,9 +82,12 @@ trunkline_broker::conformance!(Memory);
 /// Fails unless the case fails on an engine with this fault.
 #[track_caller]
 fn check(fault: Fault, case: impl AsyncFnOnce(&Memory) + Send + 'static) {
+    // Short, since most faults show as something that never comes; but longer than any delay.
+    let delays = matches!(fault, Fault::DelaysTooLong | Fault::ForgetsDelaysInCrash);
+    let patience = Duration::from_secs(if delays { 3 } else { 1 });
     let tried = std::thread::spawn(move || {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        let memory = Memory::new(fault, Duration::from_secs(1));
+        let memory = Memory::new(fault, patience);
         runtime.block_on(Box::pin(case(&memory)));
     });
     assert!(tried.join().is_err(), "the case passes on an engine that {fault:?}");
@@ -134,4 +137,13 @@ finds! {
     finds_a_late_group: NewGroupBeginsLate, sharing::group_added_later_begins_at_oldest;
     finds_kept_settled: KeepsSettled, keeping::until_settled_keeps_nothing_settled;
     finds_sorted_headers: SortsHeaders, storing::round_trip_with_headers;
+    finds_bytes_taken_for_text: TakesBytesForText, storing::undecodable_bytes_survive;
+    finds_moving_keys: MovesKeys, ordering::key_distribution;
+    finds_groups_left_out: ServesOneGroup, sharing::several_groups_get_each_record;
+    finds_a_settling_observer: ObservingSettles, keeping::observe_takes_nothing_away;
+    finds_dropped_unsettled: DropsUnsettledByAge, keeping::keep_for_never_drops_unsettled;
+    finds_ignored_leases: IgnoresLeases, sharing::two_consumers_share_a_group;
+    finds_forgotten_settling: ForgetsSettlingInRevoke, sharing::drained_lease_passes_without_redelivery;
+    finds_hasty_goodbyes_taken_for_done: DropMeansDone, enduring::concurrent_close;
+    finds_turned_batches_of_many_publishers: StoresBackwards, ordering::concurrent_publishers_keep_their_order;
 }

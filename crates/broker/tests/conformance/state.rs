@@ -129,10 +129,13 @@ impl State {
         for channel in self.channels.values_mut() {
             let (due, later) = channel.delayed.drain(..).partition(|(due, _)| *due <= now);
             channel.delayed = later;
+            if self.fault == Fault::DropsUnsettledByAge && channel.spec.keep != Keep::UntilSettled {
+                channel.groups.values_mut().flatten().for_each(|place| place.ready.clear());
+            }
             let mut due: Vec<(Instant, Outgoing)> = due;
             due.sort_by_key(|(due, _)| *due);
             for (_, record) in due {
-                channel.append(record);
+                channel.append(record, self.fault);
             }
         }
         let names: Vec<_> = self.channels.keys().cloned().collect();
@@ -183,13 +186,17 @@ impl State {
 }
 
 impl Channel {
-    pub(super) fn append(&mut self, record: Outgoing) {
+    pub(super) fn append(&mut self, record: Outgoing, fault: Fault) {
         let mut hasher = DefaultHasher::new();
+        if fault == Fault::MovesKeys {
+            self.last_offset.hash(&mut hasher);
+        }
         record.key.hash(&mut hasher);
         let partition =
             usize::try_from(hasher.finish() % self.partitions.len() as u64).expect("few partitions");
         self.last_offset += 1;
-        for places in self.groups.values_mut() {
+        let groups = if fault == Fault::ServesOneGroup { 1 } else { self.groups.len() };
+        for places in self.groups.values_mut().take(groups) {
             places[partition].ready.insert(self.last_offset);
         }
         self.partitions[partition].insert(self.last_offset, Stored { record, stored: SystemTime::now() });
