@@ -171,4 +171,9 @@ impl RuntimeHandle {
     pub fn is_taking(&self) -> bool {
         *self.taking.borrow()
     }
+
+    /// Waits until the runtime takes deliveries in; `false` when it ended before. Cancel-safe.
+    pub async fn begun(&self) -> bool {
+        self.taking.clone().wait_for(|taking| *taking).await.is_ok()
+    }
 }

@@ -7,7 +7,6 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{Instrument, Span, info, info_span, warn};
-use trunkline_broker::Key;
 use trunkline_core::journey::JourneyStep;
 use trunkline_core::{Attempt, Delivery, DestinationName, FailureClass};
 
@@ -49,22 +48,20 @@ pub(super) struct Job {
 /// What the pump must know of an attempt that ended.
 pub(super) struct Finished {
     pub(super) signal: Signal,
-    pub(super) trial: bool,
-    pub(super) key: Key,
     pub(super) waits: Option<Box<Waits>>,
 }
 
-/// A delivery that waits because its destination takes nothing: dropping it gives it back.
+/// A delivery that waits because its destination takes nothing.
 pub(super) struct Waits {
     pub(super) step: JourneyStep,
-    _record: Record,
+    /// Dropped, it goes back to the engine.
+    pub(super) taken: Taken,
 }
 
 /// Makes an attempt. When this returns, the consequence is queued to be settled, or the delivery waits.
 pub(super) async fn attempt(bench: Arc<Bench>, job: Job) -> Finished {
     let Job { destination, serial: _, adapter, settings, taken, trial } = job;
     let Taken { delivery, record } = taken;
-    let key = record.key.clone();
     let span = span(&delivery);
     let time = bench.clock.now();
     let began = Instant::now();
@@ -96,7 +93,7 @@ pub(super) async fn attempt(bench: Arc<Bench>, job: Job) -> Finished {
     measure::attempt(&destination, &tried.attempt, routed, around.now);
     let (next, step) = decide(delivery, tried, &around);
     let waits = consequence(&bench, &destination, record, next, step).await;
-    Finished { signal, trial, key, waits }
+    Finished { signal, waits }
 }
 
 /// Queues what must be stored; or gives back the record and the step when the delivery must wait.
@@ -114,7 +111,9 @@ async fn consequence(
             measure::dead_letter(destination, letter.reason);
             Settlement::dead(destination, record, *letter, step, bench.max_record)
         }
-        Next::Hold | Next::Disable => return Some(Box::new(Waits { step, _record: record })),
+        Next::Wait(delivery) => {
+            return Some(Box::new(Waits { step, taken: Taken { delivery: *delivery, record } }));
+        }
     };
     // Refused only when the runtime ends without settling; dropping it then gives the record back.
     drop(bench.settlements.send(settlement).await);

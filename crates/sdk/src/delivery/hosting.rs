@@ -8,7 +8,7 @@ use trunkline_broker::{ChannelName, Key};
 use trunkline_core::DestinationName;
 
 use super::Hosted;
-use super::attempt::{Finished, Job};
+use super::attempt::Job;
 use super::gate::{Change, Gate, Signal};
 use super::lanes::{Lanes, Taken};
 use super::measure::Gauges;
@@ -35,6 +35,15 @@ pub(super) struct Hosting {
     /// there is another.
     suspect: Option<Key>,
     gauges: Gauges,
+}
+
+/// An attempt of a destination that ended.
+pub(super) struct Ended {
+    pub(super) signal: Signal,
+    pub(super) trial: bool,
+    pub(super) key: Key,
+    /// The delivery, when it waits for the destination.
+    pub(super) waits: Option<Taken>,
 }
 
 impl Hosting {
@@ -97,15 +106,18 @@ impl Hosting {
         })
     }
 
-    /// An attempt ended.
-    pub(super) fn ended(&mut self, finished: &Finished, now: Instant) -> Change {
+    /// An attempt ended. A delivery that waits keeps its place: in its lane while attempts are made, else on the broker,
+    /// where all go back to.
+    pub(super) fn ended(&mut self, ended: Ended, now: Instant) -> Change {
+        let Ended { signal, trial, key, waits } = ended;
         self.under_way = self.under_way.saturating_sub(1);
-        self.lanes.done(&finished.key);
-        self.suspect = match finished.signal {
-            Signal::Halted | Signal::Transient => Some(finished.key.clone()),
-            _ => None,
-        };
-        self.gate.ended(finished.signal, finished.trial, now)
+        self.lanes.done(&key);
+        let change = self.gate.ended(signal, trial, now);
+        self.suspect = matches!(signal, Signal::Halted | Signal::Transient).then_some(key);
+        if let Some(taken) = waits.filter(|_| !self.gate.is_shut(now)) {
+            self.lanes.put_back(taken, self.settings.ordering);
+        }
+        change
     }
 
     /// Drops waiting deliveries, those of one partition or all: they go back to the engine.

@@ -67,6 +67,20 @@ impl Lanes {
         }
     }
 
+    /// Puts a delivery that left these lanes back where it was: before those of its key. Its key has none under way.
+    pub(super) fn put_back(&mut self, taken: Taken, ordering: Ordering) {
+        self.waiting += 1;
+        if ordering == Ordering::None {
+            return self.unordered.push_front(taken);
+        }
+        let key = taken.record.key.clone();
+        let lane = self.lanes.entry(key.clone()).or_default();
+        lane.push_front(taken);
+        if lane.len() == 1 {
+            self.ready.push_back(key);
+        }
+    }
+
     /// The next delivery whose key has none under way; its key has one from now on, until [`Lanes::done`]. A delivery
     /// of another key than `avoid` is preferred.
     pub(super) fn next(&mut self, avoid: Option<&Key>) -> Option<Taken> {

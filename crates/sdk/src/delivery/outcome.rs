@@ -17,10 +17,8 @@ pub(super) enum Next {
     Retry { delivery: Box<Delivery>, delay: Duration },
     /// Hand it over to the dead letters.
     Dead(Box<DeadLetter>),
-    /// Give it back as it was: the destination takes nothing now, which is no fault of the delivery.
-    Hold,
-    /// The same, and the destination is gone until an operator says otherwise.
-    Disable,
+    /// It waits as it was, because the destination takes nothing now, which is no fault of the delivery.
+    Wait(Box<Delivery>),
 }
 
 /// An attempt that was made.
@@ -59,7 +57,7 @@ pub(super) fn decide(delivery: Delivery, tried: Tried, around: &Circumstances<'_
     match verdict {
         Verdict::Hold => {
             let step = step(Step::Held, &delivery, &attempt, around.now);
-            (if gone { Next::Disable } else { Next::Hold }, step)
+            (Next::Wait(Box::new(delivery)), step)
         }
         Verdict::RetryIn(delay) => {
             let mut step = step(Step::Attempt, &delivery, &attempt, around.now);
@@ -190,8 +188,7 @@ mod tests {
                 assert_eq!(step.dead_letter_id, letter.id());
                 format!("dead {:?} after {}", letter.reason, letter.attempts().len())
             }
-            Next::Hold => "hold".to_owned(),
-            Next::Disable => "disable".to_owned(),
+            Next::Wait(delivery) => format!("wait with {}", delivery.attempt),
         };
         assert_eq!((said.as_str(), step.step), (expected_next, expected_step));
         assert_eq!((step.destination.as_str(), step.generation, step.replay_id.as_str()), ("crm", 2, "r"));
@@ -210,8 +207,8 @@ mod tests {
         check(tried(1, Some(Rejected)), "dead Rejected after 1", Step::Dead);
         check(tried(2, Some(Transient)), "dead TooOld after 1", Step::Dead);
         check(tried(3, Some(Transient)), "dead AttemptsExhausted after 1", Step::Dead);
-        check(tried(3, Some(Halted)), "hold", Step::Held);
-        check(Tried { gone: true, ..tried(3, Some(Halted)) }, "disable", Step::Held);
+        check(tried(3, Some(Halted)), "wait with 2", Step::Held);
+        check(Tried { gone: true, ..tried(3, Some(Transient)) }, "wait with 2", Step::Held);
     }
 
     #[test]
@@ -220,7 +217,7 @@ mod tests {
         check(trial(None), "settle", Step::Delivered);
         check(trial(Some(FailureClass::Transient)), "retry 2 in 4s", Step::Attempt);
         check(trial(throttled(16)), "retry 2 in 17s", Step::Attempt);
-        check(trial(Some(FailureClass::Halted)), "hold", Step::Held);
+        check(trial(Some(FailureClass::Halted)), "wait with 2", Step::Held);
         check(trial(Some(FailureClass::Rejected)), "dead Rejected after 1", Step::Dead);
     }
 

@@ -7,14 +7,15 @@ use tokio::time::Instant;
 use tracing::{error, info, warn};
 use trunkline_broker::{ChannelName, ConsumeError};
 use trunkline_core::DestinationName;
+use trunkline_core::journey::JourneyStep;
 use trunkline_store::DestinationStateKind;
 
 use super::super::attempt::Finished;
 use super::super::gate::{Change, Signal};
-use super::super::hosting::Hosting;
+use super::super::hosting::{Ended, Hosting};
 use super::super::settlement::Settlement;
 use super::super::watch::{Notice, Write};
-use super::{Hosted, Pump};
+use super::{Attempting, Hosted, Pump};
 
 impl Pump {
     /// An attempt ended, or another task did.
@@ -31,47 +32,42 @@ impl Pump {
         if hosting.serial != attempting.serial {
             return;
         }
-        let finished = finished.unwrap_or(Finished {
-            signal: Signal::Unknown,
-            trial: attempting.trial,
-            key: attempting.key,
-            waits: None,
-        });
-        let change = hosting.ended(&finished, Instant::now());
-        self.changed(&attempting.destination, change, finished);
+        let Attempting { destination, trial, key, .. } = attempting;
+        // Without a word from the attempt its delivery was given back.
+        let (signal, waits) =
+            finished.map_or((Signal::Unknown, None), |finished| (finished.signal, finished.waits));
+        let (step, taken) = waits.map(|waits| (waits.step, waits.taken)).unzip();
+        let change = hosting.ended(Ended { signal, trial, key, waits: taken }, Instant::now());
+        self.changed(&destination, change, step);
     }
 
-    /// Says what an attempt changed: to operators, to the store, to the journey.
-    fn changed(&mut self, name: &DestinationName, change: Change, finished: Finished) {
+    /// Says what an attempt changed: to operators, to the store, to the journey. `step` is the attempt's, when its
+    /// delivery waits.
+    fn changed(&mut self, name: &DestinationName, change: Change, step: Option<JourneyStep>) {
         let Some(hosting) = self.hostings.get(name) else { return };
-        let detail = finished.waits.as_ref().map(|waits| waits.step.detail.clone()).unwrap_or_default();
+        let reason = step.as_ref().map(|step| step.detail.clone()).unwrap_or_default();
         match change {
             Change::None => return,
             Change::Tripped => {
-                warn!(destination = %name, "too many failures one after the other: no attempts for a while");
-                return;
+                return warn!(destination = %name, "too many failures one after the other: no attempts for a while");
             }
-            Change::Closed => {
-                info!(destination = %name, "the destination works again");
-                return;
-            }
+            Change::Closed => return info!(destination = %name, "the destination works again"),
             Change::Resumed => {
                 info!(destination = %name, "the destination takes deliveries again");
-                self.writes.put(name.clone(), Write::Resume);
-                return;
+                return self.writes.put(name.clone(), Write::Resume);
             }
             Change::Held => {
-                error!(destination = %name, detail, "the destination takes nothing; its deliveries wait");
+                error!(destination = %name, reason, "the destination takes nothing; its deliveries wait");
                 let probe_every = hosting.probe_every();
-                self.writes.put(name.clone(), Write::Hold { reason: detail, probe_every });
+                self.writes.put(name.clone(), Write::Hold { reason, probe_every });
             }
             Change::Disabled => {
-                error!(destination = %name, detail, "the destination is gone; its deliveries wait for `trunkline resume`");
-                self.writes.put(name.clone(), Write::Disable { reason: detail });
+                error!(destination = %name, reason, "the destination is gone; its deliveries wait for a resume");
+                self.writes.put(name.clone(), Write::Disable { reason });
             }
         }
-        if let Some(waits) = finished.waits {
-            self.settle(Settlement::only_step(name, waits.step));
+        if let Some(step) = step {
+            self.settle(Settlement::only_step(name, step));
         }
     }
 

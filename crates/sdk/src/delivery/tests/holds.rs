@@ -182,3 +182,25 @@ async fn an_open_circuit_closes_with_the_first_answer() {
     running.stop().await.unwrap();
     assert_eq!(world.dead("crm")[0].reason, DeadLetterReason::Rejected);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_late_refusal_during_a_trial_keeps_its_place_in_its_key() {
+    let world = World::new();
+    let platform = Arc::new(Platform::new(|delivery, before| match (delivery.event.id(), before) {
+        ("late-1", 0) => Reply::FailAfter(secs(3), DeliveryError::halted("no").answered(401, "")),
+        ("quick", 0) => Reply::Fail(DeliveryError::halted("no").answered(401, "")),
+        ("quick", 1) => Reply::TakeAfter(secs(5)),
+        _ => Reply::Take,
+    }));
+    let running = world.run(vec![hosted("crm", &platform, settings())]);
+    for (key, id) in [("late", "late-1"), ("late", "late-2"), ("quick", "quick")] {
+        world.deliver("crm", key, id);
+    }
+    until(secs(1), || world.engine.is_held(&ChannelName::deliver(&name("crm")))).await;
+    // Another time-out is a change, after which one delivery tries at once.
+    let changed = DestinationSettings { timeout: secs(31), ..settings() };
+    running.handle.replace(vec![hosted("crm", &platform, changed)]).await.unwrap();
+    until(secs(60), || platform.took().len() == 3).await;
+    running.stop().await.unwrap();
+    assert_eq!(platform.took(), ["quick", "late-1", "late-2"]);
+}
