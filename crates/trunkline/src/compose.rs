@@ -1,0 +1,153 @@
+//! Services in one process: what they share, their start, the configuration they follow, and their end.
+//!
+//! `up`, `run SERVICE` and the demo differ only in the [`Plan`]. Services share the broker, the store and, for equal
+//! addresses, the listener for health and metrics; each has its own view of the configuration and its own signal to stop,
+//! because both reach them in an order.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+use trunkline_core::DestinationName;
+use trunkline_core::config::Diagnostic;
+use trunkline_sdk::config::{Shared, Watcher};
+use trunkline_sdk::service::{Admin, Host, HostParts, Metrics, instance_name, report_lag};
+
+use crate::check::{Purpose, Valid, judge};
+use crate::cli::Service;
+
+mod difference;
+mod stages;
+mod watching;
+
+use stages::{Stages, share_of};
+use watching::Watching;
+
+/// What a process is to run.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    /// The configuration's file or folder.
+    pub(crate) config: PathBuf,
+    /// All services, or one.
+    pub(crate) purpose: Purpose,
+    /// The destinations the dispatcher hosts; all when it is empty.
+    pub(crate) only: Vec<DestinationName>,
+    /// How long services may take to settle what is under way.
+    pub(crate) grace: Duration,
+}
+
+/// Runs a plan until `shutdown`, or until a service fails; then the others are stopped and its error is the answer.
+///
+/// # Errors
+/// [`trunkline_sdk::service::ServiceError`], and whatever a service ended with; [`trunkline_sdk::service::Exit::of`] says the exit code.
+pub(crate) async fn run(plan: Plan, shutdown: CancellationToken) -> anyhow::Result<()> {
+    // Before the configuration is read, so that no change is missed in between.
+    let watcher = Watcher::new(&plan.config);
+    let adapters = trunkline_adapters::registry();
+    let judgement = judge(&plan.config, plan.purpose, &adapters).await;
+    let valid = judgement.into_valid(log_warning)?;
+    let services = services(plan.purpose);
+    let admin = Admin::new(Metrics::install()?);
+    for service in &services {
+        admin.expect(service.name(), admin_address(&valid, *service));
+    }
+    let bound = admin.bind().await?;
+    info!(instance = instance_name(), admin = ?bound.addresses(), "trunkline starts");
+    let (views, seen): (Vec<_>, Vec<_>) =
+        services.iter().map(|_| watch::channel(valid.shared.clone())).unzip();
+    let parts = HostParts {
+        configuration: watch::Sender::new(valid.shared.clone()).subscribe(),
+        adapters: adapters.clone(),
+        admin,
+        instance: instance_name(),
+        shutdown: CancellationToken::new(),
+        grace: plan.grace,
+    };
+    let host = Host::open(parts).await?;
+    // Ends what accompanies the services, after them: one can look at a process while it stops.
+    let after = CancellationToken::new();
+    let _after = after.clone().drop_guard();
+    let serving = tokio::spawn(bound.serve(after.clone()));
+    if services.contains(&Service::Console) {
+        tokio::spawn(report_lag(
+            host.broker.clone(),
+            seen_by(&services, &seen, Service::Console),
+            after.clone(),
+        ));
+    }
+    let mut stages = Stages::new(plan.grace);
+    for (service, configuration) in services.iter().zip(seen) {
+        let shutdown = stages.token(*service);
+        let grace = share_of(plan.grace, *service);
+        let host = Host { configuration, shutdown, grace, ..host.clone() };
+        stages.spawn(*service, start(*service, host, &valid, &plan));
+    }
+    let watching = Watching {
+        path: plan.config,
+        purpose: plan.purpose,
+        adapters,
+        broker: host.broker.clone(),
+        started: valid.shared,
+        views: watching::in_order(&services, views),
+    };
+    let watching = tokio::spawn(watching.run(watcher));
+    drop(host);
+    let ended = stages.until_stopped(shutdown).await;
+    watching.abort();
+    after.cancel();
+    serving.await.context("the admin listener")?.context("the admin listener")?;
+    ended
+}
+
+fn services(purpose: Purpose) -> Vec<Service> {
+    match purpose {
+        Purpose::Run(service) => vec![service],
+        Purpose::Up | Purpose::Look => Service::ALL.to_vec(),
+    }
+}
+
+fn admin_address(valid: &Valid, service: Service) -> std::net::SocketAddr {
+    match service {
+        Service::Gateway => valid.gateway.admin,
+        Service::Router => valid.router.admin,
+        Service::Dispatcher => valid.dispatcher.admin,
+        Service::Console => valid.console.admin,
+    }
+}
+
+fn seen_by(
+    services: &[Service],
+    seen: &[watch::Receiver<Arc<Shared>>],
+    service: Service,
+) -> watch::Receiver<Arc<Shared>> {
+    let at = services.iter().position(|other| *other == service).unwrap_or_default();
+    seen[at].clone()
+}
+
+fn start(
+    service: Service,
+    host: Host,
+    valid: &Valid,
+    plan: &Plan,
+) -> futures::future::BoxFuture<'static, anyhow::Result<()>> {
+    match service {
+        Service::Gateway => Box::pin(trunkline_gateway::run(host, valid.gateway.clone())),
+        Service::Router => Box::pin(trunkline_router::run(host)),
+        Service::Dispatcher => Box::pin(trunkline_dispatcher::run(host, plan.only.clone())),
+        Service::Console => Box::pin(trunkline_console::run(host, valid.console.clone())),
+    }
+}
+
+fn log_warning(warning: &Diagnostic) {
+    warn!(code = warning.code, place = %warning.place, hint = warning.hint, "{}: {}", warning.path, warning.message);
+}
+
+fn log_errors(diagnostics: &[Diagnostic]) {
+    for found in diagnostics {
+        error!(code = found.code, place = %found.place, hint = found.hint, "{}: {}", found.path, found.message);
+    }
+}
