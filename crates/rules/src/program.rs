@@ -41,7 +41,7 @@ pub struct Limits {
     pub output: usize,
     /// Longest a run may take, by `clock`.
     pub deadline: Duration,
-    /// The stopwatch. Only differences between its readings within one thread count. The default is the thread's CPU
+    /// The stopwatch, read when a run has taken a millisecond. Only differences within one thread count. The default is the thread's CPU
     /// time, so that a busy machine fails no program.
     pub clock: fn() -> Duration,
 }

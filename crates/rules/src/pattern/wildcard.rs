@@ -33,7 +33,10 @@ impl Wildcard {
                 '\\' => match characters.next() {
                     Some(escaped @ ('*' | '\\')) => escaped,
                     _ => {
-                        return Err(("a lone backslash", "write `\\\\` for a backslash and `\\*` for a star"));
+                        return Err((
+                            "a lone backslash",
+                            "write `\\\\` for a backslash and `\\*` for a star",
+                        ));
                     }
                 },
                 other => other,

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use trunkline_core::Body;
-use trunkline_core::config::{Diagnostic, Diagnostics, Node};
+use trunkline_core::config::{Diagnostic, Diagnostics, Node, Severity};
 use vrl::compiler::state::{ExternalEnv, LocalEnv, TypeState};
 use vrl::compiler::unused_expression_checker::check_for_unused_results;
 use vrl::compiler::{CompileConfig, Function, TimeZone};
@@ -127,7 +127,10 @@ impl Compiler {
             return (None, found);
         }
         found.extend(calls(node, &survey));
-        found.extend(check::paths(node, &survey.reads, types));
+        let paths = check::paths(node, &survey.reads, types);
+        // A path that is nowhere reads as null: said once is enough.
+        let no_such_path = paths.iter().any(|one| one.severity == Severity::Error);
+        found.extend(paths);
         found.extend(check_for_unused_results(&parsed).iter().map(|said| translate(node, said)));
         let last = parsed.into_iter().last().map(vrl::parser::ast::Node::into_inner);
         match self.finish(guarded, &survey, types) {
@@ -144,10 +147,10 @@ impl Compiler {
                     _ => None,
                 };
                 found.extend(check_purpose(node, purpose, &made));
-                if purpose != Purpose::Condition {
+                if purpose != Purpose::Condition && !no_such_path {
                     found.extend(check::nulls(node, &made, last));
                 }
-                let sound = found.iter().all(|one| one.severity != trunkline_core::config::Severity::Error);
+                let sound = found.iter().all(|one| one.severity != Severity::Error);
                 let reads_data = survey::reads_data(&survey.reads);
                 // UTC is in every time zone database; without one, there would be no other zone either.
                 let utc = TimeZone::parse("UTC").unwrap_or_default();
@@ -235,9 +238,5 @@ fn translate(node: &Node, said: &VrlDiagnostic) -> Diagnostic {
     let hint = (!hint.is_empty()).then(|| hint.join("; "));
     let span = label.map(|label| label.span).unwrap_or_default();
     let error = check::error_at(node, span, codes::PROGRAM, message, hint);
-    if said.is_problem() {
-        error
-    } else {
-        Diagnostic { severity: trunkline_core::config::Severity::Warning, ..error }
-    }
+    if said.is_problem() { error } else { Diagnostic { severity: Severity::Warning, ..error } }
 }

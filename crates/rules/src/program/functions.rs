@@ -22,7 +22,7 @@ pub(super) const ALLOWED: &[&str] = &[
     "assert",
     "assert_eq",
     "basename",
-    "boolean",
+    "bool",
     "camelcase",
     "ceil",
     "chunks",
@@ -54,7 +54,7 @@ pub(super) const ALLOWED: &[&str] = &[
     "from_unix_timestamp",
     "get",
     "includes",
-    "integer",
+    "int",
     "ip_cidr_contains",
     "is_array",
     "is_boolean",
@@ -228,7 +228,7 @@ enum Growth {
 /// How much larger than the limit an estimate may be: most estimates are far too high.
 const SLACK: usize = 16;
 
-const MAX_INDEX: u64 = 1000;
+const MAX_INDEX: u64 = 100;
 
 impl Growth {
     fn of(function: &str, arguments: &ArgumentList) -> Option<Self> {

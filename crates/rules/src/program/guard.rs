@@ -6,6 +6,7 @@ use vrl::compiler::function::{ArgumentList, Closure, Compiled, Example, Function
 use vrl::compiler::state::TypeState;
 use vrl::compiler::value::kind;
 use vrl::compiler::{Context, ExpressionError, Function, FunctionExpression, Resolved, TypeDef};
+use vrl::diagnostic::Label;
 use vrl::value::{Kind, Value};
 
 /// Guard of the operands of `*`. The space keeps programs from calling it.
@@ -16,8 +17,12 @@ pub(super) const SIZE: &str = "assigned value";
 /// Deepest nesting of a value a program makes; an event's own data is at most 64 deep.
 pub(super) const MAX_VALUE_DEPTH: usize = 128;
 
-/// What a value counts beside its text, in bytes.
+/// What a value counts beside its text, in bytes; and what an object with members, which take much more memory and time
+/// to copy than their text, counts.
 const NODE: usize = 8;
+const OBJECT: usize = 256;
+
+const NO_TEXT: &str = "`*` multiplies numbers; text can't be repeated with it";
 
 /// A guard; its closure gives the value it looks at.
 #[derive(Debug, Clone, Copy)]
@@ -39,9 +44,12 @@ pub(super) fn is_within(value: &Value, limit: usize) -> bool {
             Value::Array(elements) => {
                 elements.iter().try_fold(left, |left, element| spend(element, left, depth - 1))
             }
-            Value::Object(members) => members.iter().try_fold(left, |left, (name, member)| {
-                spend(member, left.checked_sub(name.len())?, depth - 1)
-            }),
+            Value::Object(members) if members.is_empty() => Some(left),
+            Value::Object(members) => {
+                members.iter().try_fold(left.checked_sub(OBJECT)?, |left, (name, member)| {
+                    spend(member, left.checked_sub(name.len())?, depth - 1)
+                })
+            }
             _ => Some(left),
         }
     }
@@ -98,13 +106,21 @@ impl Function for Guard {
         Some(Definition { inputs: vec![input], is_iterator: false, supports_break: false })
     }
 
-    fn compile(&self, _: &TypeState, _: &mut FunctionCompileContext, arguments: ArgumentList) -> Compiled {
+    fn compile(
+        &self,
+        _: &TypeState,
+        context: &mut FunctionCompileContext,
+        arguments: ArgumentList,
+    ) -> Compiled {
         let closure = arguments.required_closure()?;
         let kind = closure.block_type_def.kind();
         if matches!(self, Guard::Number) && kind.is_bytes() {
-            return Err(Box::new(ExpressionError::from(
-                "`*` multiplies numbers; text can't be repeated with it",
-            )));
+            let labels = vec![Label::primary("this is text", context.span())];
+            return Err(Box::new(ExpressionError::Error {
+                message: NO_TEXT.to_owned(),
+                labels,
+                notes: Vec::new(),
+            }));
         }
         Ok(Guarded { guard: *self, closure }.as_expr())
     }
@@ -120,9 +136,7 @@ impl FunctionExpression for Guarded {
     fn resolve(&self, context: &mut Context) -> Resolved {
         let value = self.closure.block.resolve(context)?;
         match (self.guard, &value) {
-            (Guard::Number, Value::Bytes(_) | Value::String(_)) => {
-                Err("`*` multiplies numbers; text can't be repeated with it".into())
-            }
+            (Guard::Number, Value::Bytes(_) | Value::String(_)) => Err(NO_TEXT.into()),
             (Guard::Size(limit), value) if !is_within(value, limit) => Err(ExpressionError::Interrupted),
             _ => Ok(value),
         }

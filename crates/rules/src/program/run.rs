@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use trunkline_core::Value;
 use trunkline_core::view::{EventView, ViewError};
@@ -92,34 +92,58 @@ pub(super) fn thread_time() -> Duration {
     Duration::new(time.tv_sec.try_into().unwrap_or_default(), time.tv_nsec.try_into().unwrap_or_default())
 }
 
-/// Says stop when the time is over. It looks at the clock at every few checkpoints only, as that costs more than most
-/// expressions do.
+/// Says stop when the time is over. The CPU clock costs more than most expressions do, so it is read only when time
+/// enough has passed by the monotonic clock, which is cheap; most runs end before.
 struct Stopwatch {
     clock: fn() -> Duration,
     deadline: Duration,
-    /// Started at the first look, so that most runs never ask the clock.
+    started: Instant,
+    /// When the CPU clock is to be read next.
+    look_at: Instant,
+    /// The CPU clock's reading at which to stop, known from the first look on.
     ends: Option<Duration>,
-    checkpoints: u32,
+    odd: bool,
     expired: bool,
 }
 
-const EVERY: u32 = 16;
+const FIRST_LOOK: Duration = Duration::from_millis(1);
 
 impl Stopwatch {
     fn start(limits: &Limits) -> Self {
-        Self { clock: limits.clock, deadline: limits.deadline, ends: None, checkpoints: 0, expired: false }
+        let started = Instant::now();
+        Self {
+            clock: limits.clock,
+            deadline: limits.deadline,
+            started,
+            look_at: started + FIRST_LOOK.min(limits.deadline),
+            ends: None,
+            odd: false,
+            expired: false,
+        }
+    }
+
+    fn look(&mut self, now: Instant) {
+        let used = (self.clock)();
+        let ends = *self.ends.get_or_insert_with(|| {
+            // Until now it may have worked all the time, or waited for a turn; it gets the benefit of the doubt.
+            let worked = now.duration_since(self.started).min(2 * FIRST_LOOK).min(self.deadline);
+            used + self.deadline - worked
+        });
+        self.expired = used >= ends;
+        self.look_at = now + ends.saturating_sub(used);
     }
 }
 
 impl ExecutionControl for Stopwatch {
     fn checkpoint(&mut self) -> ControlFlow<()> {
-        self.checkpoints = self.checkpoints.wrapping_add(1);
-        if !self.checkpoints.is_multiple_of(EVERY) {
+        self.odd = !self.odd;
+        if self.odd {
             return ControlFlow::Continue(());
         }
-        let now = (self.clock)();
-        let ends = *self.ends.get_or_insert(now + self.deadline);
-        self.expired = now >= ends;
+        let now = Instant::now();
+        if now >= self.look_at {
+            self.look(now);
+        }
         if self.expired { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }

@@ -22,7 +22,7 @@ const MAX_DEPTH: usize = 100;
 /// Deepest nesting of function calls in each other: their types are worked out again at each level.
 const MAX_CALLS: usize = 10;
 /// Largest index that may be assigned to: an array is filled with null up to it.
-const MAX_INDEX: isize = 1000;
+const MAX_INDEX: usize = 100;
 /// Longest path that may be assigned to.
 const MAX_PATH: usize = 32;
 /// How much memory a compiled regular expression may take; the time it takes grows with it.
@@ -207,7 +207,7 @@ impl Survey {
         let has_path = self.target(target);
         let span = expr.span();
         let mut expr = self.expr(expr, depth);
-        if op == AssignmentOp::Merge && matches!(target.inner(), AssignmentTarget::Internal(..)) {
+        if op == AssignmentOp::Merge && is_variable(target.inner()) {
             let before = Node::new(target.span(), target.inner().to_expr(target.span()));
             let merged = Op(Box::new(before), Node::new(span, Opcode::Merge), Box::new(expr));
             expr = Node::new(span, Expr::Op(Node::new(span, merged)));
@@ -218,18 +218,36 @@ impl Survey {
 
     /// Checks the path assigned to; whether there is one.
     fn target(&mut self, target: &Node<AssignmentTarget>) -> bool {
-        let AssignmentTarget::Internal(_, Some(path)) = target.inner() else { return false };
+        let path = match target.inner() {
+            AssignmentTarget::Noop
+            | AssignmentTarget::Internal(_, None)
+            | AssignmentTarget::External(None) => {
+                return false;
+            }
+            AssignmentTarget::Query(query) => query.path.inner(),
+            AssignmentTarget::Internal(_, Some(path)) => path,
+            AssignmentTarget::External(Some(path)) => &path.path,
+        };
         let far = |segment: &OwnedSegment| match segment {
-            OwnedSegment::Index(index) => index.unsigned_abs() > MAX_INDEX.unsigned_abs(),
+            OwnedSegment::Index(index) => index.unsigned_abs() > MAX_INDEX,
             OwnedSegment::Field(_) => false,
         };
         if path.segments.iter().any(far) {
-            self.beyond.push((target.span(), format!("an index beyond {MAX_INDEX}")));
+            self.beyond.push((target.span(), format!("an index beyond {MAX_INDEX} is assigned to")));
         }
         if path.segments.len() > MAX_PATH {
-            self.beyond.push((target.span(), format!("a path longer than {MAX_PATH}")));
+            self.beyond.push((target.span(), format!("a path longer than {MAX_PATH} is assigned to")));
         }
-        true
+        !path.segments.is_empty()
+    }
+}
+
+/// Whether a variable, or a part of one, is assigned to. Anything else the compiler refuses.
+fn is_variable(target: &AssignmentTarget) -> bool {
+    match target {
+        AssignmentTarget::Internal(..) => true,
+        AssignmentTarget::Query(query) => matches!(query.target.inner(), QueryTarget::Internal(_)),
+        AssignmentTarget::Noop | AssignmentTarget::External(_) => false,
     }
 }
 
