@@ -55,8 +55,13 @@ pub(crate) async fn run(plan: Plan, shutdown: CancellationToken) -> anyhow::Resu
     for service in &services {
         admin.expect(service.name(), admin_address(&valid, *service));
     }
-    let bound = admin.bind().await?;
-    info!(instance = instance_name(), admin = ?bound.addresses(), "trunkline starts");
+    // Ends what accompanies the services, after them: one can look at a process while it starts and while it stops.
+    let after = CancellationToken::new();
+    let _after = after.clone().drop_guard();
+    let bound = admin.bind().await.map(|bound| {
+        info!(instance = instance_name(), admin = ?bound.addresses(), "trunkline starts");
+        tokio::spawn(bound.serve(after.clone()))
+    });
     let (views, seen): (Vec<_>, Vec<_>) =
         services.iter().map(|_| watch::channel(valid.shared.clone())).unzip();
     let parts = HostParts {
@@ -68,16 +73,10 @@ pub(crate) async fn run(plan: Plan, shutdown: CancellationToken) -> anyhow::Resu
         grace: plan.grace,
     };
     let host = Host::open(parts).await?;
-    // Ends what accompanies the services, after them: one can look at a process while it stops.
-    let after = CancellationToken::new();
-    let _after = after.clone().drop_guard();
-    let serving = tokio::spawn(bound.serve(after.clone()));
+    // Only now: that another process has the data directory says more than that it has the address too.
+    let serving = bound?;
     if services.contains(&Service::Console) {
-        tokio::spawn(report_lag(
-            host.broker.clone(),
-            seen_by(&services, &seen, Service::Console),
-            after.clone(),
-        ));
+        tokio::spawn(report_lag(host.broker.clone(), seen_by(&services, &seen, Service::Console), after.clone()));
     }
     let mut stages = Stages::new(plan.grace);
     for (service, configuration) in services.iter().zip(seen) {
