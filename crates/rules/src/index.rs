@@ -22,6 +22,14 @@ use crate::pattern::Pattern;
 /// A position in the list the index was built from.
 pub(crate) type Position = u32;
 
+/// A pattern that may match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Candidate {
+    pub(crate) position: Position,
+    /// Whether being found is all that the pattern asks for, so that the evaluator need not be asked.
+    pub(crate) certain: bool,
+}
+
 /// Patterns by what their events must have.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
@@ -33,7 +41,9 @@ pub(crate) struct Index {
 /// Patterns that share a value of an attribute.
 #[derive(Debug, Default)]
 struct Bucket {
-    direct: Vec<Position>,
+    /// Most buckets have one pattern, which is found here without another step.
+    first: Option<Candidate>,
+    more: Vec<Candidate>,
     by_data: Vec<DataTable>,
 }
 
@@ -51,11 +61,13 @@ const FEW: usize = 4;
 impl Index {
     /// Builds the index; positions are those of the patterns in the iterator.
     pub(crate) fn build<'a>(patterns: impl Iterator<Item = &'a Pattern>) -> Self {
-        let places: Vec<_> =
-            patterns.map(|pattern| (hooks::attribute_slots(pattern), hooks::data_slots(pattern))).collect();
+        let slots = |pattern: &Pattern| {
+            (hooks::attribute_slots(pattern), hooks::data_slots(pattern), pattern.has_one_question())
+        };
+        let places: Vec<_> = patterns.map(slots).collect();
         let mut shared: HashMap<(&Attribute, &Hook), usize> = HashMap::new();
         let mut shared_data: HashMap<(&hooks::DataPath, &Hook), usize> = HashMap::new();
-        for (slots, data) in &places {
+        for (slots, data, _) in &places {
             for (slot, hook) in slots.iter().flat_map(|slot| slot.hooks.iter().map(move |hook| (slot, hook)))
             {
                 *shared.entry((&slot.of, hook)).or_default() += 1;
@@ -65,38 +77,40 @@ impl Index {
             }
         }
         let mut index = Index::default();
-        for (position, (slots, data)) in (0..).zip(&places) {
+        for (position, (slots, data, one_question)) in (0..).zip(&places) {
             let (cost, slot) =
                 best(slots, &shared).map_or((places.len(), None), |(cost, slot)| (cost, Some(slot)));
             let data = if cost > FEW { best(data, &shared_data).map(|(_, slot)| slot) } else { None };
             match slot {
-                None => index.rest.file(position, data),
-                Some(slot) => index.file(position, slot, data),
+                None => index.rest.file(Candidate { position, certain: false }, data),
+                Some(slot) => index.file(Candidate { position, certain: *one_question }, slot, data),
             }
         }
         index
     }
 
-    fn file(&mut self, position: Position, slot: &Slot, data: Option<&DataSlot>) {
+    fn file(&mut self, candidate: Candidate, slot: &Slot, data: Option<&DataSlot>) {
         let found = self.attributes.iter().position(|(attribute, _)| *attribute == slot.of);
         let at = found.unwrap_or_else(|| {
             self.attributes.push((slot.of.clone(), Filed::default()));
             self.attributes.len() - 1
         });
         for hook in &slot.hooks {
-            self.attributes[at].1.entry(hook).file(position, data);
+            self.attributes[at].1.entry(hook).file(candidate, data);
         }
     }
 
-    /// The positions of all patterns that may match, ascending, each once. They replace what `candidates` holds.
-    pub(crate) fn candidates(&self, view: &EventView<'_>, candidates: &mut Vec<Position>) {
+    /// All patterns that may match, by position, each once. They replace what `candidates` holds.
+    pub(crate) fn candidates(&self, view: &EventView<'_>, candidates: &mut Vec<Candidate>) {
         candidates.clear();
         self.rest.collect(view, candidates);
         for (attribute, filed) in &self.attributes {
             attribute.with(view, |value| filed.look_up(value, |bucket| bucket.collect(view, candidates)));
         }
-        candidates.sort_unstable();
-        candidates.dedup();
+        if candidates.len() > 1 {
+            candidates.sort_unstable();
+            candidates.dedup();
+        }
     }
 }
 
@@ -112,11 +126,15 @@ fn best<'a, T: std::hash::Hash + Eq>(
 }
 
 impl Bucket {
-    fn file(&mut self, position: Position, data: Option<&DataSlot>) {
+    fn file(&mut self, candidate: Candidate, data: Option<&DataSlot>) {
         let Some(slot) = data else {
-            self.direct.push(position);
+            match self.first {
+                None => self.first = Some(candidate),
+                Some(_) => self.more.push(candidate),
+            }
             return;
         };
+        let position = candidate.position;
         let found = self.by_data.iter().position(|table| table.path == slot.of);
         let at = found.unwrap_or_else(|| {
             let table = DataTable { path: slot.of.clone(), values: Keyed::default(), members: Vec::new() };
@@ -130,18 +148,20 @@ impl Bucket {
         }
     }
 
-    fn collect(&self, view: &EventView<'_>, candidates: &mut Vec<Position>) {
-        candidates.extend_from_slice(&self.direct);
+    fn collect(&self, view: &EventView<'_>, candidates: &mut Vec<Candidate>) {
+        candidates.extend(self.first);
+        candidates.extend_from_slice(&self.more);
+        let ask = |position: &Position| Candidate { position: *position, certain: false };
         for table in &self.by_data {
             match view.data() {
                 Ok(None) => {}
                 Ok(Some(data)) => hooks::each_leaf(data, &table.path, &mut |leaf| {
                     if let Some(positions) = table.values.get(leaf) {
-                        candidates.extend_from_slice(positions);
+                        candidates.extend(positions.iter().map(ask));
                     }
                 }),
                 // Each of them has to say for itself whether its answer depends on the data.
-                Err(_) => candidates.extend_from_slice(&table.members),
+                Err(_) => candidates.extend(table.members.iter().map(ask)),
             }
         }
     }

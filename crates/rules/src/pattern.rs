@@ -116,6 +116,12 @@ impl Pattern {
         }
     }
 
+    /// Whether it asks for nothing but one field at the root, with a list.
+    pub(crate) fn has_one_question(&self) -> bool {
+        self.root.alternatives.is_empty()
+            && matches!(&self.root.fields[..], [Field { want: Want::One { .. }, .. }])
+    }
+
     /// The alternatives asked of a top-level field, where it has a list of its own outside `$or`.
     pub(crate) fn alternatives_of(&self, name: &str) -> Option<&[Operator]> {
         self.root.fields.iter().find(|field| &*field.name == name).and_then(|field| match &field.want {

@@ -205,8 +205,8 @@ impl RuleSet {
         let mut candidates = Vec::new();
         self.index.candidates(&view, &mut candidates);
         for candidate in candidates {
-            let subscription = &self.subscriptions[self.enabled[candidate as usize]];
-            match self.ask(subscription, &input) {
+            let subscription = &self.subscriptions[self.enabled[candidate.position as usize]];
+            match self.ask(subscription, candidate.certain, &input) {
                 Ok(None) => {}
                 Ok(Some(body)) => routing.matched.push(Routed {
                     subscription: subscription.name().clone(),
@@ -219,13 +219,14 @@ impl RuleSet {
         routing
     }
 
-    /// `None` for no, the body (if there is a transform) for yes.
+    /// `certain`: the pattern is known to match. `None` for no, the body (if there is a transform) for yes.
     fn ask(
         &self,
         subscription: &Subscription,
+        certain: bool,
         input: &Input<'_>,
     ) -> Result<Option<Option<Body>>, (Stage, String)> {
-        let matches = subscription.pattern().matches(input.view());
+        let matches = if certain { Ok(true) } else { subscription.pattern().matches(input.view()) };
         if !matches.map_err(|error| (Stage::Pattern, error.to_string()))? {
             return Ok(None);
         }

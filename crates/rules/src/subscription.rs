@@ -16,8 +16,8 @@ pub struct Subscription {
     destination: DestinationName,
     enabled: bool,
     pattern: Pattern,
-    condition: Option<Program>,
-    transform: Option<(Program, Form)>,
+    condition: Option<Box<Program>>,
+    transform: Option<Box<(Program, Form)>>,
 }
 
 const KEYS: [&str; 6] = ["match", "when", "transform", "content_type", "to", "enabled"];
@@ -62,7 +62,7 @@ impl Subscription {
 
     /// What `transform` makes of the event.
     pub(crate) fn render(&self, input: &Input<'_>, limits: &Limits) -> Result<Option<Body>, RunError> {
-        self.transform.as_ref().map(|(program, form)| program.render(form, input, limits)).transpose()
+        self.transform.as_deref().map(|(program, form)| program.render(form, input, limits)).transpose()
     }
 }
 
@@ -96,8 +96,8 @@ impl Reader<'_> {
             destination: destination?,
             enabled: enabled?,
             pattern: pattern?,
-            condition: condition?,
-            transform: transform?,
+            condition: condition?.map(Box::new),
+            transform: transform?.map(Box::new),
         })
     }
 

@@ -8,7 +8,7 @@ use vrl::parser::ast::{Container, Expr, Literal, Node as Ast};
 use vrl::path::{OwnedSegment, OwnedTargetPath, OwnedValuePath, PathPrefix};
 use vrl::value::Kind;
 
-use super::types::{DataType, root};
+use super::types::{DataType, has};
 use crate::codes;
 use crate::suggest::did_you_mean;
 
@@ -26,26 +26,26 @@ pub(super) fn error_at(
 /// Checks every path a program reads against the types its events can have.
 pub(super) fn paths(node: &Node, reads: &[(OwnedTargetPath, Span)], types: &[DataType]) -> Vec<Diagnostic> {
     let mut seen = BTreeSet::new();
-    let roots: Vec<(&str, Kind)> =
-        types.iter().map(|data_type| (data_type.name.as_str(), root((*data_type.kind).clone()))).collect();
     reads
         .iter()
         .filter(|(path, span)| seen.insert((path.to_string(), span.start())))
-        .filter_map(|(path, span)| one_path(node, path, *span, &roots))
+        .filter_map(|(path, span)| one_path(node, path, *span, types))
         .collect()
 }
 
-fn one_path(node: &Node, path: &OwnedTargetPath, span: Span, roots: &[(&str, Kind)]) -> Option<Diagnostic> {
+fn one_path(node: &Node, path: &OwnedTargetPath, span: Span, types: &[DataType]) -> Option<Diagnostic> {
     if path.prefix == PathPrefix::Metadata {
         let message = "an event has no metadata; its extensions are under `.ext`";
         return Some(error_at(node, span, codes::PROGRAM_PATH, message, None));
     }
-    let (has, lacks): (Vec<_>, Vec<_>) = roots.iter().partition(|(_, kind)| is_there(kind, &path.path));
+    let (has, lacks): (Vec<_>, Vec<_>) =
+        types.iter().partition(|data_type| has(&data_type.event, &path.path.segments));
     if lacks.is_empty() {
         return None;
     }
-    let hint = lacks.iter().find_map(|(_, kind)| suggestion(kind, &path.path));
-    let names = |list: &[&(&str, Kind)]| list.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+    let hint = lacks.iter().find_map(|data_type| suggestion(&data_type.event, &path.path));
+    let names =
+        |list: &[&DataType]| list.iter().map(|data_type| &*data_type.name).collect::<Vec<_>>().join(", ");
     if has.is_empty() {
         let in_data = path.path.segments.first() == Some(&OwnedSegment::field("data"));
         let message = if in_data {
@@ -60,16 +60,9 @@ fn one_path(node: &Node, path: &OwnedTargetPath, span: Span, roots: &[(&str, Kin
     Some(Diagnostic { place, ..node.warning(codes::PROGRAM_PATH, message, hint) })
 }
 
-fn is_there(kind: &Kind, path: &OwnedValuePath) -> bool {
-    kind.at_path(path).contains_any_defined()
-}
-
 /// The nearest name where the path leaves what the type has.
 fn suggestion(kind: &Kind, path: &OwnedValuePath) -> Option<String> {
-    let at = (0..path.segments.len()).find(|at| {
-        let until: OwnedValuePath = path.segments[..=*at].to_vec().into();
-        !is_there(kind, &until)
-    })?;
+    let at = (0..path.segments.len()).find(|at| !has(kind, &path.segments[..=*at]))?;
     let OwnedSegment::Field(wrong) = &path.segments[at] else { return None };
     let parent: OwnedValuePath = path.segments[..at].to_vec().into();
     let parent_kind = kind.at_path(&parent);

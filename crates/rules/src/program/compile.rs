@@ -165,9 +165,7 @@ impl Compiler {
         survey: &Survey,
         types: &[DataType],
     ) -> Result<(vrl::compiler::Program, DiagnosticList), DiagnosticList> {
-        let union = |a: Kind, b: &DataType| a.union((*b.kind).clone());
-        let data = types.iter().fold(Kind::never(), union);
-        let event = event_kind(&data, survey.reads.iter().map(|(path, _)| path));
+        let event = event_kind(types, survey.reads.iter().map(|(path, _)| path));
         let external = ExternalEnv::new_with_kind(event, Kind::object(vrl::value::kind::Collection::empty()));
         let state = TypeState { local: LocalEnv::default(), external };
         let mut config = CompileConfig::default();

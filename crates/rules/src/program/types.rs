@@ -21,7 +21,8 @@ const MAX_DEPTH: usize = 12;
 pub(crate) struct DataType {
     /// The message's full name, or "JSON".
     pub(crate) name: String,
-    pub(crate) kind: Rc<Kind>,
+    /// The kind of an event with such data.
+    pub(crate) event: Rc<Kind>,
 }
 
 /// The kinds of the catalogue's types, each made once.
@@ -34,7 +35,7 @@ pub(crate) struct EventTypes<'a> {
 
 impl<'a> EventTypes<'a> {
     pub(crate) fn new(catalogue: &'a TypeCatalogue) -> Self {
-        let json = Rc::new(any_json().or_undefined());
+        let json = Rc::new(root(any_json().or_undefined()));
         Self { catalogue, made: RefCell::default(), json }
     }
 
@@ -56,12 +57,12 @@ impl<'a> EventTypes<'a> {
             }
         }
         let known = messages.into_keys().filter_map(|message| {
-            let kind = self.kind(&message)?;
-            Some(DataType { name: message, kind })
+            let event = self.event(&message)?;
+            Some(DataType { name: message, event })
         });
         let mut types: Vec<_> = known.collect();
         if open || types.is_empty() {
-            types.push(DataType { name: "JSON".to_owned(), kind: self.json.clone() });
+            types.push(DataType { name: "JSON".to_owned(), event: self.json.clone() });
         }
         types
     }
@@ -93,11 +94,11 @@ impl<'a> EventTypes<'a> {
         canonical.copied().chain(registered).map(|(_, message)| message.to_owned()).collect()
     }
 
-    fn kind(&self, message: &str) -> Option<Rc<Kind>> {
+    fn event(&self, message: &str) -> Option<Rc<Kind>> {
         if let Some(kind) = self.made.borrow().get(message) {
             return Some(kind.clone());
         }
-        let kind = Rc::new(message_kind(&self.catalogue.find(message)?, &mut Vec::new()));
+        let kind = Rc::new(root(message_kind(&self.catalogue.find(message)?, &mut Vec::new())));
         self.made.borrow_mut().insert(message.to_owned(), kind.clone());
         Some(kind)
     }
@@ -107,19 +108,35 @@ fn belongs(event_type: &str, name: &str) -> bool {
     event_type.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
-/// The kind of an event whose data is of `data`, with no more detail than the paths read need: the compiler copies it
-/// often, and keeps it.
-pub(super) fn event_kind<'a>(data: &Kind, reads: impl Iterator<Item = &'a OwnedTargetPath>) -> Kind {
-    let whole = root(data.clone());
+/// The kind of the events of these types, with no more detail than the paths read need: the compiler copies it often,
+/// and keeps it.
+pub(super) fn event_kind<'a>(types: &[DataType], reads: impl Iterator<Item = &'a OwnedTargetPath>) -> Kind {
     let mut wanted = Wanted::default();
     for path in reads {
         wanted.add(&path.path.segments);
     }
-    wanted.prune(&whole)
+    types.iter().fold(Kind::never(), |union, data_type| union.union(wanted.prune(&data_type.event)))
+}
+
+/// Whether a value of this kind can have something at the path.
+pub(super) fn has(kind: &Kind, path: &[OwnedSegment]) -> bool {
+    let inside = |unknown: Kind, rest: &[OwnedSegment]| unknown.contains_any_defined() && has(&unknown, rest);
+    match path {
+        [] => kind.contains_any_defined(),
+        [OwnedSegment::Field(name), rest @ ..] => {
+            kind.as_object().is_some_and(|object| match object.known().get(&Field::from(name.as_str())) {
+                Some(kind) => has(kind, rest),
+                None => inside(object.unknown_kind(), rest),
+            })
+        }
+        [OwnedSegment::Index(_), rest @ ..] => kind.as_array().is_some_and(|array| {
+            array.known().values().any(|kind| has(kind, rest)) || inside(array.unknown_kind(), rest)
+        }),
+    }
 }
 
 /// The kind of an event with this data.
-pub(super) fn root(data: Kind) -> Kind {
+fn root(data: Kind) -> Kind {
     let text = Kind::bytes();
     let extension = Kind::bytes().or_integer().or_boolean().or_timestamp();
     closed([
