@@ -18,7 +18,7 @@ pub mod registry;
 pub mod secrets;
 pub mod service;
 pub mod source;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod topology;
 pub mod webhook;

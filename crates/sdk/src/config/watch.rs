@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::load::files_of;
 
-/// How often the files are looked at.
+/// How often the files are looked at, unless told otherwise.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Names and contents of all files, hashed; `None` while they can't be read.
@@ -18,6 +18,7 @@ type Fingerprint = Option<[u8; 32]>;
 #[derive(Debug)]
 pub struct Watcher {
     path: PathBuf,
+    every: Duration,
     /// What was last told.
     told: Fingerprint,
 }
@@ -26,7 +27,13 @@ impl Watcher {
     /// Watches from now on; what stands in the files now is no change. Create it before the configuration is loaded, so
     /// that a change in between is noticed.
     pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), told: fingerprint(path) }
+        Self { path: path.to_owned(), every: LOOK_EVERY, told: fingerprint(path) }
+    }
+
+    /// Looks at the files at another interval than each second.
+    #[must_use]
+    pub fn every(self, every: Duration) -> Self {
+        Self { every, ..self }
     }
 
     /// Returns when the files differ from what they were at the last return (or at the start), and have stopped
@@ -34,7 +41,7 @@ impl Watcher {
     pub async fn changed(&mut self) {
         let mut last_seen = self.told;
         loop {
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(self.every).await;
             let path = self.path.clone();
             // A panic in the other thread leaves the files unread this time.
             let now = tokio::task::spawn_blocking(move || fingerprint(&path)).await.unwrap_or_default();

@@ -21,6 +21,9 @@ use super::metrics::Metrics;
 /// How often histograms are brought up to date.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
+/// How long requests may take that are under way at the end.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
 /// Which services of a process are ready. Services with equal addresses share one listener.
 #[derive(Debug, Clone)]
 pub struct Admin {
@@ -127,9 +130,16 @@ impl BoundAdmin {
                     Some(ended) => ended.map_err(std::io::Error::other)??,
                     None => return Ok(()),
                 },
+                () = cut_off(&shutdown) => return Ok(()),
             }
         }
     }
+}
+
+/// A client that never ends its request must not keep the process from ending.
+async fn cut_off(shutdown: &CancellationToken) {
+    shutdown.cancelled().await;
+    tokio::time::sleep(LAST_ANSWERS).await;
 }
 
 async fn readyz(State((admin, address)): State<(Admin, SocketAddr)>) -> impl IntoResponse {

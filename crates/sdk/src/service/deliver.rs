@@ -1,5 +1,6 @@
 //! A process that delivers to the destinations of one adapter: the whole `main` of an adapter's own service.
 
+use std::convert::Infallible;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -65,7 +66,13 @@ pub async fn deliver<D: Destination>() -> ExitCode {
         eprintln!("error: {error}");
         return Exit::Usage.into();
     }
-    match run::<D>(&options).await {
+    let shutdown = match on_signals() {
+        Ok(shutdown) => shutdown,
+        Err(error) => return ended(&ServiceError::unavailable("signals", error)),
+    };
+    // Watched before it is read, so that a change in between is noticed.
+    let watcher = Watcher::new(&options.configuration);
+    match run::<D>(&options, watcher, shutdown).await {
         Ok(()) => Exit::Done.into(),
         Err(error) => ended(&error),
     }
@@ -78,9 +85,11 @@ fn ended(error: &ServiceError) -> ExitCode {
     Exit::of(error).into()
 }
 
-async fn run<D: Destination>(options: &Options) -> Result<(), ServiceError> {
-    // Watched before it is read, so that a change in between is noticed.
-    let watcher = Watcher::new(&options.configuration);
+async fn run<D: Destination>(
+    options: &Options,
+    watcher: Watcher,
+    shutdown: CancellationToken,
+) -> Result<(), ServiceError> {
     let shared = Arc::new(read(options)?);
     let instance = instance_name();
     let mut roster = Roster::new(Adapters::new().destination::<D>(), &instance);
@@ -92,14 +101,13 @@ async fn run<D: Destination>(options: &Options) -> Result<(), ServiceError> {
     let admin = Admin::new(metrics);
     admin.expect(D::NAME, options.admin(&shared)?);
     let bound = admin.bind().await?;
-    let shutdown = on_signals().map_err(|error| ServiceError::unavailable("signals", error))?;
     let (_sender, configuration) = watch::channel(shared);
     let host = Host::open(HostParts {
         configuration,
         adapters: Adapters::new(),
         admin,
         instance,
-        shutdown: shutdown.clone(),
+        shutdown,
         grace: DEFAULT_GRACE,
     })
     .await?;
@@ -135,13 +143,9 @@ async fn serve<D: Destination>(
     });
     host.ready(D::NAME);
     let running = runtime.run(host.shutdown.clone(), host.grace);
-    tokio::pin!(running);
-    let end = loop {
-        tokio::select! {
-            end = &mut running => break end,
-            // Following never ends by itself.
-            () = follow_configuration::<D>(host, &handle, &mut follow) => {}
-        }
+    let end = tokio::select! {
+        end = running => end,
+        never = follow_configuration::<D>(host, &handle, &mut follow) => match never {},
     };
     match end {
         Ok(end) if end.settled_all => Ok(()),
@@ -154,7 +158,11 @@ async fn serve<D: Destination>(
 }
 
 /// Takes changed configurations over, as long as it is polled. A bad one changes nothing.
-async fn follow_configuration<D: Destination>(host: &Host, handle: &RuntimeHandle, follow: &mut Follow<'_>) {
+async fn follow_configuration<D: Destination>(
+    host: &Host,
+    handle: &RuntimeHandle,
+    follow: &mut Follow<'_>,
+) -> Infallible {
     loop {
         follow.watcher.changed().await;
         match take_over::<D>(host, handle, follow).await {
@@ -200,3 +208,6 @@ fn nothing_to_host<D: Destination>(shared: &Shared) -> ServiceError {
     diagnostics.push(node.error(crate::config::code::UNKNOWN_ADAPTER, message, Some(hint)));
     ServiceError::Configuration(diagnostics)
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use trunkline_core::DestinationName;
 use trunkline_core::config::{Diagnostics, Node};
 
 use super::exit::ServiceError;
-use crate::config::{DestinationEntry, Shared};
+use crate::config::{DestinationEntry, Shared, TypeEntry};
 use crate::delivery::Hosted;
 use crate::registry::Adapters;
 
@@ -15,12 +15,14 @@ pub struct Roster {
     adapters: Adapters,
     instance: String,
     hosted: BTreeMap<DestinationName, (Node, Hosted)>,
+    /// The types the adapters were made with.
+    types: BTreeMap<String, TypeEntry>,
 }
 
 impl Roster {
     /// None yet.
     pub fn new(adapters: Adapters, instance: &str) -> Self {
-        Self { adapters, instance: instance.to_owned(), hosted: BTreeMap::new() }
+        Self { adapters, instance: instance.to_owned(), hosted: BTreeMap::new(), types: BTreeMap::new() }
     }
 
     /// The destinations to host by a configuration: all that `choose` keeps. It may change the entry it keeps.
@@ -36,7 +38,8 @@ impl Roster {
         let mut updated = BTreeMap::new();
         for (name, entry) in &shared.destinations {
             let Some(entry) = choose(name, entry) else { continue };
-            let kept = self.hosted.get(name).filter(|(node, _)| *node == entry.node);
+            let same = |(node, _): &&(Node, Hosted)| *node == entry.node && self.types == shared.types;
+            let kept = self.hosted.get(name).filter(same);
             let hosted = match kept {
                 Some((_node, hosted)) => Some(hosted.clone()),
                 None => self.make(shared, name, &entry, &mut diagnostics).await,
@@ -47,6 +50,7 @@ impl Roster {
             return Err(ServiceError::Configuration(diagnostics));
         }
         self.hosted = updated;
+        self.types.clone_from(&shared.types);
         Ok(self.hosted.values().map(|(_node, hosted)| hosted.clone()).collect())
     }
 

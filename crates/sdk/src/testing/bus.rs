@@ -31,7 +31,18 @@ impl TestBus {
     /// # Errors
     /// What is wrong with the configuration, or why the engine or the store does not open.
     pub async fn start(configuration: &str, adapters: Adapters) -> Result<Self, Failure> {
-        let folder = tempfile::tempdir()?;
+        Self::in_folder(tempfile::tempdir()?, configuration, adapters).await
+    }
+
+    /// As [`TestBus::start`], in a directory that a bus had before.
+    ///
+    /// # Errors
+    /// As [`TestBus::start`].
+    pub async fn in_folder(
+        folder: TempDir,
+        configuration: &str,
+        adapters: Adapters,
+    ) -> Result<Self, Failure> {
         let shared = read(configuration, folder.path())?;
         let (sender, receiver) = watch::channel(Arc::new(shared));
         let host = Host::open(HostParts {
@@ -44,6 +55,12 @@ impl TestBus {
         })
         .await?;
         Ok(Self { host, configuration: sender, folder })
+    }
+
+    /// Closes the bus and keeps its directory, for a process of its own. Every [`Host`] given out must be gone.
+    pub async fn close(self) -> TempDir {
+        self.host.store.close().await;
+        self.folder
     }
 
     /// What a service under test is given. `host().shutdown` stops it.
