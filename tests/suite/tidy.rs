@@ -4,3 +4,4 @@ mod edges;
 mod lengths;
 mod marks;
 mod policy;
+mod purity;
