@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, timeout_at};
 use trunkline_broker::{HandOverError, Outgoing, PublishFailure, Receipt, RecordFailure, Settler};
 
@@ -26,6 +26,18 @@ const UNDER_WAY: usize = 4;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Fenced;
 
+/// What was set aside of a batch; the rest is settled.
+type Settled = Result<Vec<Settlement>, Fenced>;
+
+/// What becomes of settlements whose outputs the broker refuses now, for example because a channel is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WhenRefused {
+    /// They leave the batch.
+    SetAside,
+    /// They are tried until they are taken.
+    TryAgain,
+}
+
 /// Hands settlements over.
 #[derive(Clone)]
 pub(super) struct HandOver {
@@ -40,33 +52,50 @@ impl HandOver {
     /// again for ever, takes no more than a few batches, and so lets the attempts wait.
     pub(super) async fn run(self, mut settlements: mpsc::Receiver<Settlement>) -> Result<(), Fenced> {
         let this = Arc::new(self);
-        let mut under_way: JoinSet<Result<(), Fenced>> = JoinSet::new();
+        let mut under_way: JoinSet<Settled> = JoinSet::new();
+        // What the broker refuses for now. The engine bounds it, as it bounds each channel's unsettled records.
+        let mut refused: JoinSet<Settled> = JoinSet::new();
         loop {
-            while under_way.len() >= UNDER_WAY {
-                ended(under_way.join_next().await)?;
-            }
             let mut batch = Vec::new();
             tokio::select! {
                 // Cancel-safe, so that the end of another hand-over loses nothing here.
-                taken = settlements.recv_many(&mut batch, BATCH) => if taken == 0 { break },
+                taken = settlements.recv_many(&mut batch, BATCH), if under_way.len() < UNDER_WAY => {
+                    if taken == 0 { break }
+                }
                 Some(end) = under_way.join_next() => {
-                    ended(Some(end))?;
+                    this.set_aside(ended(end)?, &mut refused);
+                    continue;
+                }
+                Some(end) = refused.join_next() => {
+                    ended(end)?;
                     continue;
                 }
             }
             gather(&mut settlements, &mut batch).await;
             let this = this.clone();
-            under_way.spawn(async move { this.settle(batch).await });
+            under_way.spawn(async move { this.settle(batch, WhenRefused::SetAside).await });
         }
         while let Some(end) = under_way.join_next().await {
-            ended(Some(end))?;
+            this.set_aside(ended(end)?, &mut refused);
+        }
+        while let Some(end) = refused.join_next().await {
+            ended(end)?;
         }
         Ok(())
     }
 
-    /// Hands one batch over, until that worked or every lease of it is lost.
-    async fn settle(&self, mut batch: Vec<Settlement>) -> Result<(), Fenced> {
+    /// Tries what was refused again on its own, so that it holds up nothing else.
+    fn set_aside(self: &Arc<Self>, batch: Vec<Settlement>, refused: &mut JoinSet<Settled>) {
+        if !batch.is_empty() {
+            let this = self.clone();
+            refused.spawn(async move { this.settle(batch, WhenRefused::TryAgain).await });
+        }
+    }
+
+    /// Hands one batch over, until that worked or every lease of it is lost. Returns what was set aside.
+    async fn settle(&self, mut batch: Vec<Settlement>, when_refused: WhenRefused) -> Settled {
         let now = self.clock.now();
+        let mut set_aside = Vec::new();
         let mut pauses = pauses();
         let mut ringing = None;
         while !batch.is_empty() {
@@ -74,29 +103,34 @@ impl HandOver {
                 batch.iter_mut().filter_map(|settlement| settlement.receipt.take()).collect::<Vec<_>>();
             let (outputs, owners) = self.outputs(&batch, now);
             let began = Instant::now();
-            let (error, inputs) = match self.settler.hand_over(inputs, outputs).await {
+            let error = match self.settler.hand_over(inputs, outputs).await {
                 Ok(()) => {
                     measure::handed_over(began.elapsed());
-                    return Ok(());
+                    break;
                 }
                 Err(HandOverError::Fenced) => return Err(Fenced),
                 Err(HandOverError::Unavailable { cause, inputs }) => {
-                    (HandOverError::Unavailable { cause, inputs: Vec::new() }, inputs)
+                    put_back(&mut batch, inputs);
+                    HandOverError::Unavailable { cause, inputs: Vec::new() }
                 }
                 Err(HandOverError::Refused { failures, inputs }) => {
-                    if self.shrink(&mut batch, &owners, &failures) {
-                        put_back(&mut batch, inputs);
+                    put_back(&mut batch, inputs);
+                    let culprits = self.shrink(&mut batch, &owners, &failures);
+                    if culprits.is_empty() {
                         continue;
                     }
-                    (HandOverError::Refused { failures, inputs: Vec::new() }, inputs)
+                    if when_refused == WhenRefused::SetAside && !culprits.contains(&None) {
+                        set_aside.extend(split_off(&mut batch, &culprits));
+                        continue;
+                    }
+                    HandOverError::Refused { failures, inputs: Vec::new() }
                 }
             };
-            put_back(&mut batch, inputs);
             ringing.get_or_insert_with(|| self.alarm.ring(&error));
             sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
             batch.retain(|settlement| !settlement.is_lost());
         }
-        Ok(())
+        Ok(set_aside)
     }
 
     /// The records to publish, and for each the settlement it belongs to (`None`: the journey).
@@ -112,18 +146,28 @@ impl HandOver {
         consequences.chain(journey).unzip()
     }
 
-    /// Makes the outputs that were refused for their size smaller. `false` when one of them can't be, or was refused
-    /// for another reason: then only trying again is left.
-    fn shrink(&self, batch: &mut [Settlement], owners: &[Option<usize>], failures: &[RecordFailure]) -> bool {
-        failures.iter().all(|failure| {
+    /// Makes the outputs that were refused for their size smaller. Returns whose outputs can't be, or were refused for
+    /// another reason: with those only trying again is left.
+    fn shrink(
+        &self,
+        batch: &mut [Settlement],
+        owners: &[Option<usize>],
+        failures: &[RecordFailure],
+    ) -> Vec<Option<usize>> {
+        let mut culprits = Vec::new();
+        for failure in failures {
             let owner = owners.get(failure.index).copied().flatten();
-            match (&failure.failure, owner) {
-                (PublishFailure::TooLarge { .. }, Some(index)) => {
-                    batch[index].shrink(&failure.failure.to_string(), self.journal.max_record)
+            let shrunk = match (&failure.failure, owner.and_then(|owner| batch.get_mut(owner))) {
+                (PublishFailure::TooLarge { .. }, Some(settlement)) => {
+                    settlement.shrink(&failure.failure.to_string(), self.journal.max_record)
                 }
                 _ => false,
+            };
+            if !shrunk {
+                culprits.push(owner);
             }
-        })
+        }
+        culprits
     }
 }
 
@@ -157,14 +201,17 @@ async fn gather(settlements: &mut mpsc::Receiver<Settlement>, batch: &mut Vec<Se
     }
 }
 
-fn ended(end: Option<Result<Result<(), Fenced>, tokio::task::JoinError>>) -> Result<(), Fenced> {
-    match end {
+fn split_off(batch: &mut Vec<Settlement>, culprits: &[Option<usize>]) -> Vec<Settlement> {
+    let whole = std::mem::take(batch).into_iter().enumerate();
+    let (refused, rest): (Vec<_>, Vec<_>) = whole.partition(|(index, _)| culprits.contains(&Some(*index)));
+    batch.extend(rest.into_iter().map(|(_, settlement)| settlement));
+    refused.into_iter().map(|(_, settlement)| settlement).collect()
+}
+
+fn ended(end: Result<Settled, JoinError>) -> Settled {
+    end.unwrap_or_else(|error| {
         // A panic dropped the batch, and with it gave its records back.
-        Some(Err(error)) => {
-            tracing::error!(%error, "a hand-over failed; its deliveries were given back");
-            Ok(())
-        }
-        Some(Ok(result)) => result,
-        None => Ok(()),
-    }
+        tracing::error!(%error, "a hand-over failed; its deliveries were given back");
+        Ok(Vec::new())
+    })
 }

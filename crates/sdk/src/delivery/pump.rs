@@ -46,7 +46,8 @@ pub(super) async fn run(
     taking.send_replace(false);
     drop(commands);
     let settled_all = match &end {
-        Err(RuntimeError::Fenced) => false,
+        // Nothing can be settled any more.
+        Err(RuntimeError::Fenced | RuntimeError::Failed(_)) => false,
         _ => pump.drain(Instant::now() + grace).await,
     };
     end.map(|()| RunEnd { settled_all })

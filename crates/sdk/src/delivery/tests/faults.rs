@@ -184,3 +184,23 @@ async fn without_the_store_nothing_starts_that_might_be_paused() {
     assert!(matches!(running.end().await, Err(RuntimeError::States(_))));
     assert!(platform.seen().is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn dead_letters_of_one_destination_that_can_not_be_stored_stop_no_other() {
+    let world = World::new();
+    let good = Arc::new(Platform::healthy());
+    let bad = Arc::new(Platform::new(|_, _| Reply::Fail(DeliveryError::rejected("no").answered(400, ""))));
+    let missing = Some(ChannelName::dead(&name("bad")));
+    world.engine.trouble(Trouble { missing, ..Trouble::default() });
+    let running = world.run(vec![hosted("good", &good, settings()), hosted("bad", &bad, settings())]);
+    for id in 0..40 {
+        world.deliver("bad", &id.to_string(), &id.to_string());
+        (0..50).for_each(|key| world.deliver("good", &key.to_string(), &format!("{id}-{key}")));
+    }
+    until(secs(5), || world.backlog("good").is_empty()).await;
+    assert_eq!((good.took().len(), world.backlog("bad").len()), (2000, 40));
+    world.engine.trouble(Trouble::default());
+    until(secs(10), || world.dead("bad").len() == 40).await;
+    assert!(running.stop().await.unwrap().settled_all);
+    assert_eq!((world.journey().1.delivered, world.journey().1.dead), (2000, 40));
+}
