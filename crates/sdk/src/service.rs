@@ -10,6 +10,7 @@ mod exit;
 mod host;
 mod instance;
 mod lag;
+#[cfg(feature = "embedded")]
 mod metered;
 mod metrics;
 mod problem;
