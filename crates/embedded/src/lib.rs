@@ -23,6 +23,7 @@ mod confirm;
 mod core;
 mod disk;
 mod error;
+mod files;
 mod group;
 mod inbox;
 mod intake;

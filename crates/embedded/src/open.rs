@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::thread::{Builder, JoinHandle};
@@ -12,16 +12,17 @@ use crate::catalog::Catalog;
 use crate::confirm::Confirmer;
 use crate::core::Core;
 use crate::error::{Damage, DamageReport, OpenError};
+use crate::files::Files;
 use crate::load::{LoadError, Loaded, load};
 use crate::lock::DirectoryLock;
 use crate::options::Options;
-use crate::salvage::salvage;
+use crate::salvage::{finish, salvage};
 use crate::schema::{self, Purpose};
 use crate::side::{Expected, SideFile};
 use crate::writer::{State, Writer, write_state};
 
 /// Commits that may wait to be made durable while the next is written.
-const COMMITS_AHEAD: usize = 1;
+const COMMITS_AHEAD: usize = 0;
 
 /// An open directory and the threads that work on it.
 #[derive(Debug)]
@@ -31,21 +32,14 @@ pub(crate) struct Opened {
     pub(crate) lock: DirectoryLock,
 }
 
-/// The files of a directory.
-#[derive(Debug, Clone)]
-pub(crate) struct Files {
-    pub(crate) directory: PathBuf,
-    pub(crate) database: PathBuf,
-    pub(crate) wal: PathBuf,
-    pub(crate) side: PathBuf,
-}
-
 /// Takes the directory, proves what it holds and starts the threads.
 pub(crate) fn open(directory: &Path, options: Options) -> Result<Opened, OpenError> {
     std::fs::create_dir_all(directory).map_err(io_error(directory, "create the directory"))?;
     let directory = directory.canonicalize().map_err(io_error(directory, "find the directory"))?;
     let lock = DirectoryLock::take(&directory)?;
     let files = Files::of(&directory);
+    finish(&files)?;
+    std::fs::create_dir_all(&files.records).map_err(io_error(&files.records, "create the directory"))?;
     let loaded = load_or_create(&files, &options)?;
     start(&files, options, loaded, lock)
 }
@@ -86,7 +80,7 @@ fn examine(files: &Files, options: &Options) -> Result<Option<Loaded>, LoadError
                 tracing::warn!(directory = %files.directory.display(), "the side file was damaged in one of its two copies");
             }
             let size = bytes(&files.database) + bytes(&files.wal);
-            load(&files.directory, &expected, size <= options.verify_bytes).map(Some)
+            load(&files.records, &expected, size <= options.verify_bytes).map(Some)
         }
     }
 }
@@ -94,7 +88,7 @@ fn examine(files: &Files, options: &Options) -> Result<Option<Loaded>, LoadError
 /// Whether the database was created whole: then its state says so.
 fn is_created(files: &Files) -> bool {
     files.database.exists()
-        && schema::connect(&files.directory, Purpose::Read)
+        && schema::connect(&files.records, Purpose::Read)
             .and_then(|connection| {
                 connection.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get::<_, i64>(0))
             })
@@ -103,7 +97,7 @@ fn is_created(files: &Files) -> bool {
 
 /// Creates an empty directory's files: first the side file, so that a database without one is always damage.
 pub(crate) fn create(files: &Files) -> Result<Loaded, OpenError> {
-    for path in [&files.database, &files.wal, &files.directory.join("records.db-shm")] {
+    for path in [&files.database, &files.wal, &files.records.join("records.db-shm")] {
         match std::fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(io_error(path, "remove what a crash left of an empty database")(error));
@@ -113,16 +107,19 @@ pub(crate) fn create(files: &Files) -> Result<Loaded, OpenError> {
     }
     SideFile::create(&files.side, 0, &[]).map_err(io_error(&files.side, "create the side file"))?;
     let state = State::first();
-    let created = create_tables(files, state).map_err(database_error(&files.directory));
+    let created = create_tables(&files.records, state).map_err(database_error(&files.directory));
     let state = created?;
-    sync(&files.wal).and_then(|()| sync(&files.directory)).map_err(io_error(&files.wal, "sync"))?;
+    sync(&files.wal)
+        .and_then(|()| sync(&files.records))
+        .and_then(|()| sync(&files.directory))
+        .map_err(io_error(&files.wal, "sync"))?;
     let mut loaded = Loaded::default();
     loaded.base.state = state;
     Ok(loaded)
 }
 
-pub(crate) fn create_tables(files: &Files, mut state: State) -> rusqlite::Result<State> {
-    let mut connection = schema::connect(&files.directory, Purpose::Write)?;
+pub(crate) fn create_tables(records: &Path, mut state: State) -> rusqlite::Result<State> {
+    let mut connection = schema::connect(records, Purpose::Write)?;
     let transaction = connection.transaction()?;
     for (_, sql) in schema::TABLES {
         transaction.execute_batch(sql)?;
@@ -140,7 +137,7 @@ fn start(files: &Files, options: Options, loaded: Loaded, lock: DirectoryLock) -
     let database = database_error(directory);
     let core = Arc::new(Core::new(directory.clone(), options, catalog));
 
-    let connection = schema::connect(directory, Purpose::Write).map_err(&database)?;
+    let connection = schema::connect(&files.records, Purpose::Write).map_err(&database)?;
     // The log exists once a transaction was begun.
     connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK").map_err(&database)?;
     let wal = OpenOptions::new().read(true).write(true).open(&files.wal);
@@ -158,7 +155,7 @@ fn start(files: &Files, options: Options, loaded: Loaded, lock: DirectoryLock) -
         spawn("embedded-sync", move || confirmer.run()).map_err(io_error(directory, "start a thread"))?,
     ];
     for _ in 0..core.options.readers.max(1) {
-        let connection = schema::connect(directory, Purpose::Read).map_err(&database)?;
+        let connection = schema::connect(&files.records, Purpose::Read).map_err(&database)?;
         let core = core.clone();
         let reader = spawn("embedded-read", move || crate::reader::run(&core, &connection));
         threads.push(reader.map_err(io_error(directory, "start a thread"))?);
@@ -209,15 +206,4 @@ pub(crate) fn io_error(path: &Path, what: &'static str) -> impl Fn(io::Error) ->
 pub(crate) fn database_error(directory: &Path) -> impl Fn(rusqlite::Error) -> OpenError {
     let directory = directory.to_owned();
     move |source| OpenError::Database { directory: directory.clone(), source }
-}
-
-impl Files {
-    pub(crate) fn of(directory: &Path) -> Self {
-        Self {
-            directory: directory.to_owned(),
-            database: directory.join(schema::DATABASE),
-            wal: directory.join(schema::WAL),
-            side: directory.join(schema::SIDE),
-        }
-    }
 }

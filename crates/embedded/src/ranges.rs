@@ -20,33 +20,26 @@ impl Ranges {
         if self.contains(sequence) {
             return false;
         }
-        let mut first = sequence;
-        let mut last = sequence;
-        if let Some((&before, &end)) = self.ranges.range(..sequence).next_back()
-            && end + 1 == sequence
-        {
-            first = before;
-        }
-        if let Some(end) = self.ranges.remove(&(sequence + 1)) {
-            last = end;
-        }
-        self.ranges.insert(first, last);
-        self.count += 1;
+        self.insert_range(sequence, sequence);
         true
     }
 
     /// Adds every sequence from `first` to `last`.
     pub(crate) fn insert_range(&mut self, first: i64, last: i64) {
-        let mut next = first;
-        while next <= last {
-            match self.end_of(next) {
-                Some(end) => next = end + 1,
-                None => {
-                    self.insert(next);
-                    next += 1;
-                }
-            }
+        if first > last {
+            return;
         }
+        // Every range that overlaps or touches becomes part of the new one.
+        let (mut from, mut to) = (first, last);
+        while let Some((&start, &end)) = self.ranges.range(..=to.saturating_add(1)).next_back() {
+            if end < from - 1 {
+                break;
+            }
+            (from, to) = (from.min(start), to.max(end));
+            self.take_from(start);
+        }
+        self.ranges.insert(from, to);
+        self.count += (to - from + 1).unsigned_abs();
     }
 
     /// The last sequence of the range that holds `sequence`.

@@ -2,17 +2,13 @@
 
 use std::path::Path;
 
+use crate::files::DATABASE;
+
 use crc32c::crc32c_append;
 use rusqlite::config::DbConfig;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 
-/// The database's name in the directory; SQLite adds `-wal` and `-shm`.
-pub(crate) const DATABASE: &str = "records.db";
-/// The write-ahead log's.
-pub(crate) const WAL: &str = "records.db-wal";
-/// The side file's.
-pub(crate) const SIDE: &str = "records.side";
 /// Raised whenever the tables or what they hold change their meaning.
 pub(crate) const FORMAT: i64 = 1;
 /// Larger pages hold 1 KiB records with less waste, smaller ones rewrite less per commit; measured best.
@@ -90,10 +86,10 @@ pub(crate) enum Purpose {
 /// SQLite's own syncing is at `NORMAL`: it orders the log against its checkpoints. Making each commit durable is the
 /// engine's, so that the next group can be written while the disk is busy with the last, and so that tests can let it
 /// fail. No connection checkpoints when it is closed: that would delete the log before its loss could be noticed.
-pub(crate) fn connect(directory: &Path, purpose: Purpose) -> rusqlite::Result<Connection> {
+pub(crate) fn connect(records: &Path, purpose: Purpose) -> rusqlite::Result<Connection> {
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     flags.set(OpenFlags::SQLITE_OPEN_CREATE, purpose == Purpose::Write);
-    let connection = Connection::open_with_flags(directory.join(DATABASE), flags)?;
+    let connection = Connection::open_with_flags(records.join(DATABASE), flags)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.pragma_update(None, "cell_size_check", true)?;

@@ -20,7 +20,7 @@ use rusqlite::Connection;
 use rusqlite::hooks::Wal;
 
 pub(crate) use base::{Base, Ends, State};
-pub(crate) use transaction::{Effects, write_state};
+pub(crate) use transaction::{Effects, write_cursor, write_state};
 
 use crate::confirm::{Committed, Step};
 use crate::core::Core;
