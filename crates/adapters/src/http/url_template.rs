@@ -30,6 +30,10 @@ impl UrlTemplate {
                 .hint("use `bearer`, `basic`, `api_key` or a header"));
         }
         let end = authority_end(text, scheme.len());
+        if end == scheme.len() {
+            // A URL's parser would look for the host further on, where an event's value may stand.
+            return Err(wrong("has no host".to_owned()));
+        }
         let url = Self {
             origin: Template::compile(&text[..end]).map_err(wrong)?,
             rest: Template::compile(&text[end..]).map_err(wrong)?,

@@ -111,7 +111,7 @@ fn a_time_too_far_away_is_refused_in_both_directions() {
     }
     for age in [-300, 300] {
         for (scheme, request) in signed(KEY, age) {
-            assert_eq!(verifier(scheme, &[KEY]).0.verify(&request).is_ok(), true, "{age}");
+            assert!(verifier(scheme, &[KEY]).0.verify(&request).is_ok(), "{age}");
         }
     }
 }
