@@ -132,9 +132,12 @@ async fn guard(
         }
         Ok(caller) => Problem::forbidden(&caller.name, scope).into_response(),
         Err(AuthError::Missing) => {
-            Problem::unauthenticated("Send `Authorization: Bearer KEY` with a key of console.keys.").into_response()
+            Problem::unauthenticated("Send `Authorization: Bearer KEY` with a key of console.keys.")
+                .into_response()
         }
-        Err(AuthError::Unknown) => Problem::unauthenticated("The key is none of console.keys.").into_response(),
+        Err(AuthError::Unknown) => {
+            Problem::unauthenticated("The key is none of console.keys.").into_response()
+        }
     }
 }
 
@@ -150,4 +153,3 @@ impl<S: Send + Sync> FromRequestParts<S> for Who {
         parts.extensions.get::<Self>().cloned().ok_or_else(|| Problem::unauthenticated("No caller is known."))
     }
 }
-

@@ -13,15 +13,16 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 use trunkline_sdk::broker::{
-    Broker, ChannelName, ConsumeError, GroupName, HandOverError, Intake, Intaken, Position, Received, Settler,
-    Start,
+    Broker, ChannelName, ConsumeError, GroupName, HandOverError, Intake, Intaken, Position, Received,
+    Settler, Start,
 };
 use trunkline_sdk::config::Shared;
 use trunkline_sdk::core::dead_letter::Contents;
 use trunkline_sdk::core::journey::JourneyRecord;
 use trunkline_sdk::core::{DeadLetter, DeadLetterReason};
 use trunkline_sdk::metric;
-use trunkline_sdk::store::{Store, StoreError};
+use trunkline_sdk::store::words::Word;
+use trunkline_sdk::store::{JourneyEntry, Store, StoreError};
 
 /// Runs until `shutdown`.
 ///
@@ -67,7 +68,11 @@ fn channels(shared: &Shared) -> BTreeSet<ChannelName> {
 
 /// Takes in the channels of destinations that a changed configuration adds. Those of removed ones stay: their dead
 /// letters are still owed to the operators.
-async fn follow(intake: &mut dyn Intake, channels: &mut BTreeSet<ChannelName>, wanted: BTreeSet<ChannelName>) {
+async fn follow(
+    intake: &mut dyn Intake,
+    channels: &mut BTreeSet<ChannelName>,
+    wanted: BTreeSet<ChannelName>,
+) {
     let added: Vec<ChannelName> = wanted.difference(channels).cloned().collect();
     if added.is_empty() {
         return;
@@ -123,11 +128,15 @@ async fn store_all(
 ) -> Result<(), StoreError> {
     if !letters.is_empty() {
         store.insert_dead_letters(letters).await?;
+        for (origin, letter) in letters {
+            let labels = [("destination", origin.clone()), ("reason", letter.reason.word().to_owned())];
+            counter!(metric::CONSOLE_DEAD_LETTERS, &labels).increment(1);
+        }
     }
     if !journeys.is_empty() {
         let entries: Vec<_> = journeys
             .iter()
-            .map(|(position, record)| trunkline_sdk::store::JourneyEntry {
+            .map(|(position, record)| JourneyEntry {
                 partition: position.partition,
                 offset: position.offset,
                 record: record.clone(),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use chrono::Utc;
+use metrics::counter;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -17,6 +18,7 @@ use trunkline_rules::RuleSet;
 use trunkline_sdk::broker::{Broker, ChannelName, Outgoing};
 use trunkline_sdk::core::DestinationName;
 use trunkline_sdk::core::journey::{JourneyCounts, JourneyRecord, JourneyStep, Step};
+use trunkline_sdk::metric;
 use trunkline_sdk::store::{ItemOutcome, Replay, ReplayItem, Store, StoreError};
 
 pub mod render;
@@ -94,6 +96,9 @@ impl Worker {
                 continue;
             }
             self.store.mark_items(id, &outcomes, Utc::now()).await?;
+            let sent = outcomes.iter().filter(|(_, outcome)| *outcome == ItemOutcome::Sent).count();
+            let destination = replay.made.destination.clone();
+            counter!(metric::CONSOLE_REPLAYED, "destination" => destination).increment(sent as u64);
         }
     }
 
@@ -120,7 +125,11 @@ impl Worker {
                     for event in events {
                         counts.accepted += 1;
                         steps.push(JourneyStep::of(Step::Accepted, &event, now));
-                        outgoing.push(Outgoing::new(ChannelName::events(), event.key(), event.encoded().clone()));
+                        outgoing.push(Outgoing::new(
+                            ChannelName::events(),
+                            event.key(),
+                            event.encoded().clone(),
+                        ));
                     }
                     ItemOutcome::Sent
                 }

@@ -54,12 +54,18 @@ pub async fn run(host: Host, settings: ConsoleSettings) -> anyhow::Result<()> {
         bell,
     };
     let listener = tokio::net::TcpListener::bind(settings.listen).await.map_err(|cause| {
-        ServiceError::unavailable(format!("the console's address {} (console.listen)", settings.listen), cause)
+        ServiceError::unavailable(
+            format!("the console's address {} (console.listen)", settings.listen),
+            cause,
+        )
     })?;
     info!(listen = %listener.local_addr()?, "the console serves operators");
     // Ends the other parts when one fails, so that the process never goes on with half a console.
     let stop = host.shutdown.child_token();
-    let keeping = guarded(&stop, keeper::run(host.broker.clone(), host.store.clone(), host.configuration.clone(), stop.clone()));
+    let keeping = guarded(
+        &stop,
+        keeper::run(host.broker.clone(), host.store.clone(), host.configuration.clone(), stop.clone()),
+    );
     let working = guarded(&stop, worker.run(stop.clone()));
     let serving = guarded(&stop, serve(listener, api::routes(console.clone()), stop.clone(), host.grace));
     let following = guarded(&stop, follow(host.clone(), console, sources, stop.clone()));
@@ -131,7 +137,9 @@ async fn follow(host: Host, console: Console, sources: Arc<ArcSwap<Sources>>, st
         let shared = configuration.borrow_and_update().clone();
         match reload(&host, &console, &sources, shared).await {
             Ok(()) => info!("the console works by the changed configuration"),
-            Err(error) => error!(error = format!("{error:#}"), "the console works by the configuration before"),
+            Err(error) => {
+                error!(error = format!("{error:#}"), "the console works by the configuration before")
+            }
         }
     }
 }
@@ -147,7 +155,8 @@ async fn reload(
     check_listen("console", console.settings.listen, &keys)?;
     let ring = key_ring(host, &keys)?;
     let made = make_sources(host, &shared).await?;
-    let rules = tokio::task::spawn_blocking(move || compile(&shared)).await?.map_err(ServiceError::Configuration)?;
+    let rules =
+        tokio::task::spawn_blocking(move || compile(&shared)).await?.map_err(ServiceError::Configuration)?;
     console.keys.store(Arc::new(ring));
     console.rules.store(Arc::new(rules));
     sources.store(Arc::new(made));

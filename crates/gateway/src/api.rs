@@ -59,8 +59,8 @@ pub(crate) fn refused(refused: Refused) -> Problem {
         Refused::Unavailable => Problem::unavailable(
             "The broker did not confirm. The request may be sent again as it is: what was stored is recognised by source and id.",
         ),
-        Refused::Overloaded => {
-            Problem::unavailable("More requests wait for the broker than the gateway takes (gateway.max_waiting). Send again later.")
-        }
+        Refused::Overloaded => Problem::unavailable(
+            "More requests wait for the broker than the gateway takes (gateway.max_waiting). Send again later.",
+        ),
     }
 }

@@ -39,7 +39,9 @@ pub fn read(headers: &HeaderMap, body: Bytes) -> Result<Vec<Event>, Problem> {
     };
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     let events = match essence {
-        "application/cloudevents+json" | "application/cloudevents" => structured(&body).map(|event| vec![event]),
+        "application/cloudevents+json" | "application/cloudevents" => {
+            structured(&body).map(|event| vec![event])
+        }
         "application/cloudevents-batch+json" | "application/cloudevents-batch" => batch(&body),
         "application/cloudevents+protobuf" => protobuf::structured(body).map(|event| vec![event]),
         "application/cloudevents-batch+protobuf" => protobuf::batch(body),
@@ -51,7 +53,9 @@ pub fn read(headers: &HeaderMap, body: Bytes) -> Result<Vec<Event>, Problem> {
     match events.len() {
         0 => Err(Problem::malformed("The batch is empty.")),
         1..=MAX_BATCH => Ok(events),
-        many => Err(Problem::malformed(format!("The batch has {many} events; at most {MAX_BATCH} are taken at once."))),
+        many => Err(Problem::malformed(format!(
+            "The batch has {many} events; at most {MAX_BATCH} are taken at once."
+        ))),
     }
 }
 

@@ -69,7 +69,10 @@ fn webhook_request(gateway: &Gateway, source: String, parts: Parts, body: Bytes)
 /// An authenticated webhook that does not normalize is kept whole, and the platform is told it arrived: sent again it
 /// would fail again, and after some failures platforms switch a webhook off.
 async fn keep(gateway: &Gateway, request: WebhookRequest, detail: String) -> Result<Response, Problem> {
-    error!(source = request.source, detail, "an authenticated webhook did not normalize; it is a dead letter of the gateway");
+    error!(
+        source = request.source,
+        detail, "an authenticated webhook did not normalize; it is a dead letter of the gateway"
+    );
     let path = request.url.splitn(4, '/').nth(3).map_or_else(|| "/".to_owned(), |path| format!("/{path}"));
     let raw = RawRequest {
         source: request.source.clone(),

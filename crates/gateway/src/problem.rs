@@ -35,7 +35,8 @@ impl Problem {
 
     /// 403: the key lacks the scope.
     pub fn forbidden(key: &str, scope: &str) -> Self {
-        let detail = format!("Key `{key}` lacks the scope `{scope}`. Add it under gateway.keys, or use another key.");
+        let detail =
+            format!("Key `{key}` lacks the scope `{scope}`. Add it under gateway.keys, or use another key.");
         Self::new(StatusCode::FORBIDDEN, "forbidden", "The key lacks a scope", detail)
     }
 
@@ -59,13 +60,16 @@ impl Problem {
 
     /// 408: the body took too long.
     pub fn too_slow(limit: Duration) -> Self {
-        let detail = format!("The body was not there within {} s (gateway.body_timeout).", limit.as_secs_f32());
+        let detail =
+            format!("The body was not there within {} s (gateway.body_timeout).", limit.as_secs_f32());
         Self::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "The request took too long", detail)
     }
 
     /// 413: the body, or an event in it, is too large.
     pub fn too_large(what: &str, limit: usize) -> Self {
-        let detail = format!("{what} is longer than {limit} bytes (gateway.max_body). Send less at once, or raise the limit.");
+        let detail = format!(
+            "{what} is longer than {limit} bytes (gateway.max_body). Send less at once, or raise the limit."
+        );
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "Too large", detail)
     }
 

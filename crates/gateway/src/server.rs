@@ -9,11 +9,13 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use metrics::gauge;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use tracing::{debug, warn};
+use trunkline_sdk::metric;
 
 /// What a listener permits.
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +29,12 @@ pub struct Limits {
 }
 
 /// Serves `routes` until `shutdown`, then lets requests under way end. `true` when all did within the grace period.
-pub async fn serve(listener: TcpListener, routes: Router, limits: Limits, shutdown: CancellationToken) -> bool {
+pub async fn serve(
+    listener: TcpListener,
+    routes: Router,
+    limits: Limits,
+    shutdown: CancellationToken,
+) -> bool {
     let places = Arc::new(Semaphore::new(limits.connections));
     let graceful = GracefulShutdown::new();
     let mut builder = Builder::new(TokioExecutor::new());
@@ -41,16 +48,19 @@ pub async fn serve(listener: TcpListener, routes: Router, limits: Limits, shutdo
         };
         let Some((stream, place)) = accepted else { continue };
         let Ok(peer) = stream.peer_addr() else { continue };
-        let service = routes.clone().map_request(move |mut request: axum::http::Request<hyper::body::Incoming>| {
-            request.extensions_mut().insert(ConnectInfo(peer));
-            request
-        });
+        let service =
+            routes.clone().map_request(move |mut request: axum::http::Request<hyper::body::Incoming>| {
+                request.extensions_mut().insert(ConnectInfo(peer));
+                request
+            });
         let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
         let connection = graceful.watch(connection.into_owned());
         tokio::spawn(async move {
+            gauge!(metric::GATEWAY_CONNECTIONS).increment(1.0);
             if let Err(error) = connection.await {
                 debug!(%peer, error, "a connection ended");
             }
+            gauge!(metric::GATEWAY_CONNECTIONS).decrement(1.0);
             drop(place);
         });
     }

@@ -3,27 +3,30 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
-use axum::body::Body;
-use axum::extract::DefaultBodyLimit;
 use axum::Router;
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST};
+use axum::middleware::Next;
+use axum::response::Response;
 use axum::routing::post;
 use bytes::Bytes;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use http_body_util::{BodyExt, Limited};
+use metrics::histogram;
 use tracing::info;
 use trunkline_sdk::broker::Broker;
-use trunkline_sdk::AnyWebhookSource;
 use trunkline_sdk::config::{AuthError, Caller, KeyEntry, KeyRing, Scope, Shared, check_listen};
 use trunkline_sdk::core::config::Diagnostics;
 use trunkline_sdk::registry::MadeSource;
 use trunkline_sdk::service::{Host, ServiceError};
+use trunkline_sdk::{AnyWebhookSource, metric};
 
 use crate::intake::{Intake, IntakeParts};
 use crate::polling::{self, Polling};
@@ -50,30 +53,33 @@ impl Gateway {
         let header = match headers.get(AUTHORIZATION) {
             None => None,
             Some(value) => Some(value.to_str().map_err(|_| {
-                Problem::unauthenticated("The Authorization header is not text. Send `Authorization: Bearer KEY`.")
+                Problem::unauthenticated(
+                    "The Authorization header is not text. Send `Authorization: Bearer KEY`.",
+                )
             })?),
         };
         let caller = self.keys.load().authenticate(header).map_err(|error| match error {
-            AuthError::Missing => Problem::unauthenticated("Send `Authorization: Bearer KEY` with a key of gateway.keys."),
+            AuthError::Missing => {
+                Problem::unauthenticated("Send `Authorization: Bearer KEY` with a key of gateway.keys.")
+            }
             AuthError::Unknown => Problem::unauthenticated("The key is none of gateway.keys."),
         })?;
-        if caller.may(scope) {
-            Ok(caller)
-        } else {
-            Err(Problem::forbidden(&caller.name, scope.as_str()))
-        }
+        if caller.may(scope) { Ok(caller) } else { Err(Problem::forbidden(&caller.name, scope.as_str())) }
     }
 
     /// Keeps each caller within `gateway.rate_limit`.
     pub(crate) fn throttle(&self, caller: &Caller) -> Result<(), Problem> {
         let Some((limiter, clock)) = &self.rate else { return Ok(()) };
-        limiter.check_key(&caller.name.to_string()).map_err(|not_until| Problem::too_many(not_until.wait_time_from(clock.now())))
+        limiter
+            .check_key(&caller.name.to_string())
+            .map_err(|not_until| Problem::too_many(not_until.wait_time_from(clock.now())))
     }
 
     /// Reads a body: refused before a byte of it is buffered where its length says so, else as soon as it is too long.
     pub(crate) async fn read_body(&self, headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
         let limit = usize::try_from(self.settings.max_body.0).unwrap_or(usize::MAX);
-        let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+        let announced =
+            headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
         if announced.is_some_and(|length| length > limit) {
             return Err(Problem::too_large("The body", limit));
         }
@@ -131,11 +137,17 @@ pub async fn run(host: Host, settings: GatewaySettings) -> anyhow::Result<()> {
         broker: host.broker.clone(),
         sources: ArcSwap::from_pointee(sources),
         keys: ArcSwap::from_pointee(keys),
-        rate: settings.rate_limit.as_ref().map(|rate| (limiter(rate.count, rate.per), DefaultClock::default())),
+        rate: settings
+            .rate_limit
+            .as_ref()
+            .map(|rate| (limiter(rate.count, rate.per), DefaultClock::default())),
         settings: settings.clone(),
     });
     let listener = tokio::net::TcpListener::bind(settings.listen).await.map_err(|cause| {
-        ServiceError::unavailable(format!("the gateway's address {} (gateway.listen)", settings.listen), cause)
+        ServiceError::unavailable(
+            format!("the gateway's address {} (gateway.listen)", settings.listen),
+            cause,
+        )
     })?;
     info!(listen = %listener.local_addr()?, "the gateway takes events");
     let following = tokio::spawn(follow(host.clone(), gateway.clone()));
@@ -156,7 +168,10 @@ pub async fn run(host: Host, settings: GatewaySettings) -> anyhow::Result<()> {
     if ended && answered {
         return Ok(());
     }
-    Err(ServiceError::Unsettled("requests were cut off; their senders were told nothing and send again".to_owned()).into())
+    Err(ServiceError::Unsettled(
+        "requests were cut off; their senders were told nothing and send again".to_owned(),
+    )
+    .into())
 }
 
 fn key_ring(host: &Host, keys: &[KeyEntry]) -> anyhow::Result<KeyRing> {
@@ -171,7 +186,21 @@ fn routes(gateway: Arc<Gateway>) -> Router {
         .method_not_allowed_fallback(|| async { Problem::method() })
         // Bodies are limited where they are read, with a message of our own.
         .layer(DefaultBodyLimit::disable())
+        .layer(axum::middleware::from_fn(measured))
         .with_state(gateway)
+}
+
+/// Times each request, by the route it took: a bounded label, whatever is asked for.
+async fn measured(request: Request, next: Next) -> Response {
+    let route = match request.uri().path() {
+        "/v1/events" => "events",
+        path if path.starts_with("/hooks/") => "hooks",
+        _ => "none",
+    };
+    let started = Instant::now();
+    let response = next.run(request).await;
+    histogram!(metric::GATEWAY_REQUEST_DURATION, "route" => route).record(started.elapsed().as_secs_f64());
+    response
 }
 
 /// A record must be able to hold a body twice (event and transformed body) and what surrounds it.
@@ -207,7 +236,9 @@ async fn follow(host: Host, gateway: Arc<Gateway>) {
         let shared = configuration.borrow_and_update().clone();
         match reload(&host, &gateway, &shared).await {
             Ok(()) => info!(sources = shared.sources.len(), "the gateway's sources and keys were replaced"),
-            Err(error) => tracing::error!(error = format!("{error:#}"), "the gateway keeps its sources and keys"),
+            Err(error) => {
+                tracing::error!(error = format!("{error:#}"), "the gateway keeps its sources and keys")
+            }
         }
     }
 }

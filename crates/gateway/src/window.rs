@@ -14,7 +14,8 @@ const AT_ONCE: u32 = 10_000;
 pub(crate) async fn prune(store: Store, window: Duration) {
     loop {
         tokio::time::sleep(EVERY).await;
-        let Some(before) = chrono::Duration::from_std(window).ok().and_then(|window| Utc::now().checked_sub_signed(window))
+        let Some(before) =
+            chrono::Duration::from_std(window).ok().and_then(|window| Utc::now().checked_sub_signed(window))
         else {
             return;
         };

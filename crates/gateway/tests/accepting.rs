@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use trunkline_gateway::intake::{Acceptance, Intake, IntakeParts, Refused, Submission};
 use trunkline_sdk::broker::{
-    Broker, Capabilities, ChannelName, ChannelSpec, ConsumeError, Ensure, GroupName, Intake as BrokerIntake, Lag,
-    LagError, Observer, Outgoing, PublishError, PublishFailure, RecordFailure, Settler, Start, TopologyError,
+    Broker, Capabilities, ChannelName, ChannelSpec, ConsumeError, Ensure, GroupName, Intake as BrokerIntake,
+    Lag, LagError, Observer, Outgoing, PublishError, PublishFailure, RecordFailure, Settler, Start,
+    TopologyError,
 };
 use trunkline_sdk::config::JourneyMode;
 use trunkline_sdk::core::journey::{JourneyRecord, Step};
@@ -39,7 +40,8 @@ impl Broker for Flaky {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         if self.away.load(Ordering::SeqCst) {
-            let failure = |index| RecordFailure { index, failure: PublishFailure::Unavailable("away".into()) };
+            let failure =
+                |index| RecordFailure { index, failure: PublishFailure::Unavailable("away".into()) };
             return Err(PublishError { failures: (0..batch.len()).map(failure).collect() });
         }
         self.engine.publish(batch).await

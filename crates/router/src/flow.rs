@@ -164,7 +164,8 @@ async fn hand_over(
             Err(HandOverError::Refused { mut failures, .. }) => {
                 // Sizes were checked before, so this is a channel that is missing or smaller than configured.
                 let failure = failures.swap_remove(0);
-                let channel = outputs.get(failure.index).map(|output| output.channel.as_str()).unwrap_or_default();
+                let channel =
+                    outputs.get(failure.index).map(|output| output.channel.as_str()).unwrap_or_default();
                 let unroutable = matches!(failure.failure, PublishFailure::Unroutable(_));
                 error!(channel, unroutable, error = %failure, "the broker refuses a record for ever; the router stops with its events unsettled");
                 return Err(FlowError::Refused(failure));

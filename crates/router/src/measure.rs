@@ -20,7 +20,8 @@ pub(crate) fn batch(converted: &Converted, records: usize) {
         counter!(metric::ROUTER_DELIVERIES, &labels).increment(1);
     }
     for failure in &converted.failures {
-        let labels = [("subscription", failure.subscription.to_string()), ("stage", failure.stage.to_string())];
+        let labels =
+            [("subscription", failure.subscription.to_string()), ("stage", failure.stage.to_string())];
         counter!(metric::ROUTER_RULE_FAILURES, &labels).increment(1);
         warn!(
             subscription = %failure.subscription,

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use metrics::counter;
+use metrics::{counter, gauge};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use trunkline_rules::RuleSet;
 use trunkline_sdk::config::Shared;
-use trunkline_sdk::core::config::{Diagnostic, Severity};
 use trunkline_sdk::core::DestinationName;
+use trunkline_sdk::core::config::{Diagnostic, Severity};
 use trunkline_sdk::metric;
 
 /// Compiles the rule set of a configuration.
@@ -27,6 +27,7 @@ pub fn compile(shared: &Shared) -> Result<RuleSet, Vec<Diagnostic>> {
             for warning in diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Warning) {
                 warn!(code = warning.code, place = %warning.place, message = warning.message, "configuration warning");
             }
+            gauge!(metric::ROUTER_SUBSCRIPTIONS).set(rules.len() as f64);
             Ok(rules)
         }
         None => Err(diagnostics),
@@ -53,16 +54,18 @@ pub async fn follow(
                 let version = compiled.version().to_owned();
                 let subscriptions = compiled.len();
                 let before = rules.swap(Arc::new(compiled));
-                counter!(metric::CONFIG_RELOADS, "outcome" => "swapped").increment(1);
+                counter!(metric::CONFIG_RELOADS, "service" => "router", "outcome" => "swapped").increment(1);
                 info!(version, before = before.version(), subscriptions, "the rule set was replaced");
             }
             Ok(Err(diagnostics)) => {
-                counter!(metric::CONFIG_RELOADS, "outcome" => "refused").increment(1);
+                counter!(metric::CONFIG_RELOADS, "service" => "router", "outcome" => "refused").increment(1);
                 for diagnostic in &diagnostics {
                     error!(%diagnostic, "the changed configuration is not valid; the rule set stays as it was");
                 }
             }
-            Err(panic) => error!(error = %panic, "compiling the changed configuration failed; the rule set stays as it was"),
+            Err(panic) => {
+                error!(error = %panic, "compiling the changed configuration failed; the rule set stays as it was")
+            }
         }
     }
 }

@@ -58,7 +58,10 @@ pub async fn run(host: Host) -> anyhow::Result<()> {
     following.abort();
     match ended {
         Ok(true) => Ok(()),
-        Ok(false) => Err(ServiceError::Unsettled("a batch of events; it is routed again at the next start".to_owned()).into()),
+        Ok(false) => {
+            Err(ServiceError::Unsettled("a batch of events; it is routed again at the next start".to_owned())
+                .into())
+        }
         Err(FlowError::Fenced | FlowError::Consume(ConsumeError::Fenced)) => Err(ServiceError::Fenced.into()),
         Err(error) => Err(error.into()),
     }

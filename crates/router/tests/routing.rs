@@ -84,7 +84,8 @@ async fn what_is_no_event_is_kept_and_the_partition_goes_on() {
     let key = Bytes::from_static(b"key");
     bus.broker().publish(vec![Outgoing::new(ChannelName::events(), key, poison.clone())]).await.unwrap();
     bus.publish(&event("2", "order.created", r#"{"total": 1}"#)).await.unwrap();
-    let dead = bus.drain(&ChannelName::dead_router(), &GroupName::console(), 1, SOON).await.unwrap().remove(0);
+    let dead =
+        bus.drain(&ChannelName::dead_router(), &GroupName::console(), 1, SOON).await.unwrap().remove(0);
     let dead = DeadLetter::decode(dead).unwrap();
     assert_eq!((dead.contents, dead.reason), (Contents::Malformed(poison), DeadLetterReason::Undecodable));
     assert_eq!(bus.deliveries("crm", 1, SOON).await.unwrap()[0].event.id(), "2");
@@ -98,7 +99,10 @@ async fn a_failing_transform_is_a_dead_letter_and_hides_no_other_match() {
     let dead = bus.dead_letters("erp", 1, SOON).await.unwrap().remove(0);
     assert_eq!(dead.reason, DeadLetterReason::TransformFailed);
     let Contents::Delivery(delivery) = dead.contents else { panic!("the original event is kept") };
-    assert_eq!((delivery.subscription.as_str(), delivery.event, delivery.body), ("named-orders", event, None));
+    assert_eq!(
+        (delivery.subscription.as_str(), delivery.event, delivery.body),
+        ("named-orders", event, None)
+    );
     assert_eq!(bus.deliveries("crm", 1, SOON).await.unwrap().len(), 1);
 }
 
@@ -131,7 +135,8 @@ async fn a_changed_rule_set_replaces_the_whole_and_a_bad_one_nothing() {
 
     let broken = CONFIGURATION.replace("{ \"sum\": .data.total }", "{ \"sum\": ");
     bus.reconfigure(&broken).await.unwrap();
-    let changed = CONFIGURATION.replace("order.\" }] }\n    to: crm", "order.\" }] }\n    transform: '{ \"v\": 2 }'\n    to: crm");
+    let changed = CONFIGURATION
+        .replace("order.\" }] }\n    to: crm", "order.\" }] }\n    transform: '{ \"v\": 2 }'\n    to: crm");
     assert_ne!(changed, CONFIGURATION);
     bus.publish(&event("still", "order.created", "{}")).await.unwrap();
     let still = bus.deliveries("crm", 1, SOON).await.unwrap().remove(0);
@@ -153,10 +158,11 @@ async fn a_changed_rule_set_replaces_the_whole_and_a_bad_one_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_too_large_for_the_engine_is_a_dead_letter_with_its_event() {
-    let configuration = CONFIGURATION.replace("version: 1", "version: 1\nchannels: { max_record: 128KiB }").replace(
-        "transform: '{ \"sum\": .data.total }'",
-        "transform: '{ \"a\": .data.filler, \"b\": .data.filler }'",
-    );
+    let configuration =
+        CONFIGURATION.replace("version: 1", "version: 1\nchannels: { max_record: 128KiB }").replace(
+            "transform: '{ \"sum\": .data.total }'",
+            "transform: '{ \"a\": .data.filler, \"b\": .data.filler }'",
+        );
     let bus = started(&configuration).await;
     let filler = "x".repeat(50 * 1024);
     let event = event("big", "order.created", &format!(r#"{{"total": 500, "filler": "{filler}"}}"#));

@@ -11,9 +11,12 @@ use super::problem::Problem;
 use super::{Console, Operation, read};
 
 pub(super) fn operations() -> Vec<Operation> {
-    vec![read("/api/v1/account", "What became of everything that was accepted, and whether it balances", &[], || {
-        get(account)
-    })]
+    vec![read(
+        "/api/v1/account",
+        "What became of everything that was accepted, and whether it balances",
+        &[],
+        || get(account),
+    )]
 }
 
 async fn account(State(console): State<Console>) -> Result<Json<Value>, Problem> {
@@ -66,8 +69,13 @@ async fn on_the_broker(console: &Console) -> Result<OnTheBroker, Problem> {
     Ok(on)
 }
 
-pub(super) async fn lag(broker: &dyn Broker, channel: &ChannelName, group: &GroupName) -> Result<u64, Problem> {
+pub(super) async fn lag(
+    broker: &dyn Broker,
+    channel: &ChannelName,
+    group: &GroupName,
+) -> Result<u64, Problem> {
     let lag = broker.lag(channel, group).await;
-    let lag = lag.map_err(|error| Problem::unavailable(format!("The broker does not tell the lag: {error}.")))?;
+    let lag =
+        lag.map_err(|error| Problem::unavailable(format!("The broker does not tell the lag: {error}.")))?;
     Ok(lag.iter().map(|lag| lag.records).sum())
 }

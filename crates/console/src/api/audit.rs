@@ -35,7 +35,10 @@ impl PageQuery {
     }
 }
 
-async fn list(State(console): State<Console>, page: Result<Query<PageQuery>, axum::extract::rejection::QueryRejection>) -> Result<Json<Value>, Problem> {
+async fn list(
+    State(console): State<Console>,
+    page: Result<Query<PageQuery>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<Value>, Problem> {
     let Query(page) = page?;
     let (entries, next) = console.store.list_audit(&page.page()).await?;
     let items: Vec<Value> = entries

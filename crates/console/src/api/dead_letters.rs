@@ -49,10 +49,15 @@ pub(super) fn operations() -> Vec<Operation> {
     vec![
         read("/api/v1/dead-letters", "Dead letters, newest first", FILTER, || get(list)),
         read("/api/v1/dead-letters/groups", "Dead letters by cause, most first", FILTER, || get(groups)),
-        read("/api/v1/dead-letters/{id}", "One dead letter: event, request, answers, attempts, history", &[], || {
-            get(show)
+        read(
+            "/api/v1/dead-letters/{id}",
+            "One dead letter: event, request, answers, attempts, history",
+            &[],
+            || get(show),
+        ),
+        act("/api/v1/dead-letters/discard", "Give dead letters up, with a reason", discard, || {
+            post(discard_them)
         }),
-        act("/api/v1/dead-letters/discard", "Give dead letters up, with a reason", discard, || post(discard_them)),
     ]
 }
 
@@ -88,7 +93,8 @@ async fn groups(
 
 async fn show(State(console): State<Console>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
     let stored = console.store.dead_letter(&id).await?;
-    let stored = stored.ok_or_else(|| Problem::not_found(format!("No dead letter `{}`.", id.escape_debug())))?;
+    let stored =
+        stored.ok_or_else(|| Problem::not_found(format!("No dead letter `{}`.", id.escape_debug())))?;
     let catalogue = console.configuration.borrow().catalogue.clone();
     let mut view = views::dead_letter(&stored, &catalogue);
     view["would_send"] = would_send(&console, &stored).await;
@@ -99,7 +105,9 @@ async fn show(State(console): State<Console>, Path(id): Path<String>) -> Result<
 async fn would_send(console: &Console, stored: &StoredDeadLetter) -> Value {
     let Contents::Delivery(delivery) = &stored.dead_letter.contents else { return Value::Null };
     let shared = console.configuration.borrow().clone();
-    let Some(entry) = DestinationName::parse(&delivery.destination).ok().and_then(|name| shared.destinations.get(&name).cloned())
+    let Some(entry) = DestinationName::parse(&delivery.destination)
+        .ok()
+        .and_then(|name| shared.destinations.get(&name).cloned())
     else {
         return Value::Null;
     };
@@ -134,7 +142,9 @@ async fn discard_them(
 ) -> Result<Json<Value>, Problem> {
     let Json(asked) = body?;
     if asked.reason.trim().is_empty() {
-        return Err(Problem::malformed("A discard needs a reason: `{\"filter\": {..}, \"reason\": \"..\"}`."));
+        return Err(Problem::malformed(
+            "A discard needs a reason: `{\"filter\": {..}, \"reason\": \"..\"}`.",
+        ));
     }
     if asked.filter == DeadLetterFilter::default() {
         return Err(Problem::malformed(
@@ -147,7 +157,8 @@ async fn discard_them(
     }
     let detail = json!({ "filter": asked.filter, "reason": asked.reason });
     note(&console, &who, "discard", asked.filter.destination.as_deref().unwrap_or(""), detail).await?;
-    let ids = console.store.discard_dead_letters(&asked.filter, &asked.reason, &who.0.name, Utc::now()).await?;
+    let ids =
+        console.store.discard_dead_letters(&asked.filter, &asked.reason, &who.0.name, Utc::now()).await?;
     journal(&console, &ids, &asked.reason).await?;
     Ok(Json(json!({ "discarded": ids.len(), "ids": ids })))
 }
@@ -196,10 +207,9 @@ impl FilterQuery {
         let fields: Result<serde_json::Map<String, Value>, Problem> = fields
             .map(|(name, text)| {
                 let value = match name.as_str() {
-                    "status" => text
-                        .parse::<u32>()
-                        .map(Value::from)
-                        .map_err(|_| Problem::malformed(format!("Query `status`: `{}` is no number.", text.escape_debug())))?,
+                    "status" => text.parse::<u32>().map(Value::from).map_err(|_| {
+                        Problem::malformed(format!("Query `status`: `{}` is no number.", text.escape_debug()))
+                    })?,
                     "ids" => text.split(',').map(str::to_owned).collect::<Vec<_>>().into(),
                     _ => Value::from(text),
                 };

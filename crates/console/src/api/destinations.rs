@@ -19,14 +19,25 @@ use super::{Console, Operation, Who, act, read, views};
 pub(super) fn operations() -> Vec<Operation> {
     let pause = r#"{"reason": "maintenance at the CRM until noon"}"#;
     vec![
-        read("/api/v1/destinations", "Destinations with their state, what waits and what is dead", &[], || get(list)),
+        read(
+            "/api/v1/destinations",
+            "Destinations with their state, what waits and what is dead",
+            &[],
+            || get(list),
+        ),
         read("/api/v1/destinations/{name}", "One destination", &[], || get(show)),
-        act("/api/v1/destinations/{name}/pause", "Deliver nothing until resumed; everything waits", pause, || {
-            post(pause_it)
-        }),
-        act("/api/v1/destinations/{name}/resume", "Deliver again: ends a pause, a hold or a disablement", "{}", || {
-            post(resume)
-        }),
+        act(
+            "/api/v1/destinations/{name}/pause",
+            "Deliver nothing until resumed; everything waits",
+            pause,
+            || post(pause_it),
+        ),
+        act(
+            "/api/v1/destinations/{name}/resume",
+            "Deliver again: ends a pause, a hold or a disablement",
+            "{}",
+            || post(resume),
+        ),
     ]
 }
 
@@ -98,7 +109,11 @@ fn find(console: &Console, name: &str) -> Result<(DestinationName, DestinationEn
     let shared = console.configuration.borrow().clone();
     let known: Vec<&str> = shared.destinations.keys().map(DestinationName::as_str).collect();
     let unknown = || {
-        Problem::not_found(format!("No destination `{}` is configured; there are: {}.", name.escape_debug(), known.join(", ")))
+        Problem::not_found(format!(
+            "No destination `{}` is configured; there are: {}.",
+            name.escape_debug(),
+            known.join(", ")
+        ))
     };
     let name = DestinationName::parse(name).map_err(|_| unknown())?;
     let entry = shared.destinations.get(&name).cloned().ok_or_else(unknown)?;

@@ -6,8 +6,8 @@ use axum::extract::{Query, State};
 use axum::routing::get;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use trunkline_sdk::store::{DeadLetterFilter, EventFilter, Page};
 use trunkline_sdk::store::words::Word;
+use trunkline_sdk::store::{DeadLetterFilter, EventFilter, Page};
 
 use super::problem::Problem;
 use super::{Console, Operation, read, views};
@@ -15,8 +15,10 @@ use super::{Console, Operation, read, views};
 /// Events of one answer, at most.
 const EVENTS: u32 = 50;
 
-const QUERY: &[(&str, &str)] =
-    &[("id", "The event's id, or what it begins with"), ("source", "The event's source, where several events share an id")];
+const QUERY: &[(&str, &str)] = &[
+    ("id", "The event's id, or what it begins with"),
+    ("source", "The event's source, where several events share an id"),
+];
 
 pub(super) fn operations() -> Vec<Operation> {
     vec![
@@ -68,7 +70,9 @@ async fn explain(
 ) -> Result<Json<Value>, Problem> {
     let Query(asked) = asked?;
     if asked.id.is_empty() {
-        return Err(Problem::malformed("Name the event: `?id=ID`, with `&source=SOURCE` where several share an id."));
+        return Err(Problem::malformed(
+            "Name the event: `?id=ID`, with `&source=SOURCE` where several share an id.",
+        ));
     }
     let mut found = console.store.find_events(&asked.filter(), EVENTS).await?;
     // An event whose whole id was given is meant, even where others begin with it.
@@ -84,8 +88,12 @@ async fn explain(
             )));
         }
         several => {
-            let named: Vec<String> = several.iter().take(5).map(|event| format!("{} of {}", event.id, event.source)).collect();
-            return Err(Problem::conflict(format!("Several events fit: {}. Give the whole id, and the source.", named.join(", "))));
+            let named: Vec<String> =
+                several.iter().take(5).map(|event| format!("{} of {}", event.id, event.source)).collect();
+            return Err(Problem::conflict(format!(
+                "Several events fit: {}. Give the whole id, and the source.",
+                named.join(", ")
+            )));
         }
     };
     let steps = console.store.journey(&event.source, &event.id).await?;

@@ -36,9 +36,7 @@ fn describe_one(operation: &Operation) -> Value {
     let in_path = operation.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let in_path = in_path
         .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }));
-    let problem = |meaning: &str| {
-        json!({ "description": meaning, "content": { "application/problem+json": { "schema": { "type": "object" } } } })
-    };
+    let problem = |meaning: &str| json!({ "description": meaning, "content": { "application/problem+json": { "schema": { "type": "object" } } } });
     let mut described = json!({
         "summary": operation.summary,
         "x-scope": operation.scope.as_str(),
@@ -69,11 +67,18 @@ mod tests {
     fn every_operation_is_described_once_and_every_example_is_json() {
         let operations = operations();
         let document = describe(&operations);
-        let described: usize = document["paths"].as_object().unwrap().values().map(|path| path.as_object().unwrap().len()).sum();
+        let described: usize =
+            document["paths"].as_object().unwrap().values().map(|path| path.as_object().unwrap().len()).sum();
         assert_eq!(described, operations.len(), "two operations share a path and a method");
         for operation in &operations {
             let example = &document["paths"][operation.path][operation.method]["requestBody"];
-            assert_eq!(operation.method == "post", example.is_object(), "{} {}", operation.method, operation.path);
+            assert_eq!(
+                operation.method == "post",
+                example.is_object(),
+                "{} {}",
+                operation.method,
+                operation.path
+            );
         }
     }
 }

@@ -25,7 +25,10 @@ impl Problem {
 
     /// 403: the key lacks the scope.
     pub fn forbidden(key: &str, scope: Scope) -> Self {
-        let detail = format!("Key `{key}` lacks the scope `{}`. Add it under console.keys, or use another key.", scope.as_str());
+        let detail = format!(
+            "Key `{key}` lacks the scope `{}`. Add it under console.keys, or use another key.",
+            scope.as_str()
+        );
         Self(ProblemDetails::new(StatusCode::FORBIDDEN, "forbidden", "The key lacks a scope", detail))
     }
 

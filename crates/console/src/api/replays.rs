@@ -24,8 +24,12 @@ pub(super) fn operations() -> Vec<Operation> {
     vec![
         read("/api/v1/replays", "Replays, newest first", PAGE, || get(list)),
         read("/api/v1/replays/{id}", "One replay and how far it is", &[], || get(show)),
-        act("/api/v1/replays", "Give dead letters another life, or see which would get one", example, || post(start)),
-        act("/api/v1/replays/{id}/cancel", "Stop a replay: what was not sent stays dead", "{}", || post(cancel)),
+        act("/api/v1/replays", "Give dead letters another life, or see which would get one", example, || {
+            post(start)
+        }),
+        act("/api/v1/replays/{id}/cancel", "Stop a replay: what was not sent stays dead", "{}", || {
+            post(cancel)
+        }),
     ]
 }
 
@@ -118,7 +122,9 @@ async fn destination(
     let stored = console.store.dead_letter(first).await?;
     let stored = stored.ok_or_else(|| Problem::not_found("The dead letters are gone."))?;
     if selection.eligible.len() > 1 && filter.ids.is_none() {
-        return Err(Problem::malformed("Name the destination in the filter: a replay reaches one destination."));
+        return Err(Problem::malformed(
+            "Name the destination in the filter: a replay reaches one destination.",
+        ));
     }
     Ok(stored.summary.channel)
 }

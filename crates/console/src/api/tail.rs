@@ -25,7 +25,9 @@ pub(super) fn operations() -> Vec<Operation> {
         ("from", "`newest` (only what comes) or `oldest`"),
         ("limit", "End after so many records"),
     ];
-    vec![read("/api/v1/tail", "Records of a channel as they come, one JSON object a line", query, || get(tail))]
+    vec![read("/api/v1/tail", "Records of a channel as they come, one JSON object a line", query, || {
+        get(tail)
+    })]
 }
 
 #[derive(Deserialize)]
@@ -48,7 +50,9 @@ async fn tail(
         Some("oldest") => Start::Oldest,
         Some(other) => {
             let other = other.escape_debug();
-            return Err(Problem::malformed(format!("Query `from`: `{other}` is neither `newest` nor `oldest`.")));
+            return Err(Problem::malformed(format!(
+                "Query `from`: `{other}` is neither `newest` nor `oldest`."
+            )));
         }
     };
     let observer = console.broker.observe(&channel, from).await;
@@ -72,7 +76,8 @@ fn lines(
             }
             let mut records = observer.next().await.ok()?;
             records.truncate(usize::try_from(left).unwrap_or(usize::MAX));
-            let text: String = records.iter().map(|record| format!("{}\n", line(record, &catalogue))).collect();
+            let text: String =
+                records.iter().map(|record| format!("{}\n", line(record, &catalogue))).collect();
             let left = left - records.len() as u64;
             Some((Ok(Bytes::from(text)), (observer, left)))
         }
@@ -96,9 +101,8 @@ fn content(channel: &str, record: &Received, catalogue: &TypeCatalogue) -> (&'st
     let bytes = record.value.clone();
     let undecodable = || ("undecodable", views::text_or_base64(&record.value));
     match channel.split('.').next() {
-        Some("events") => {
-            Event::decode(bytes).map_or_else(|_| undecodable(), |event| ("event", views::event(&event, catalogue)))
-        }
+        Some("events") => Event::decode(bytes)
+            .map_or_else(|_| undecodable(), |event| ("event", views::event(&event, catalogue))),
         Some("journey") => JourneyRecord::decode(bytes).map_or_else(
             |_| undecodable(),
             |journey| ("steps", journey.steps.iter().map(views::step).collect()),

@@ -8,7 +8,9 @@ use trunkline_sdk::core::dead_letter::{Contents, DroppedBody};
 use trunkline_sdk::core::journey::JourneyStep;
 use trunkline_sdk::core::{Attempt, Body, Delivery, Event};
 use trunkline_sdk::store::words::{ClassKind, Word};
-use trunkline_sdk::store::{DeadLetterGroup, DeadLetterSummary, DestinationState, Replay, ReplayProgress, StoredDeadLetter};
+use trunkline_sdk::store::{
+    DeadLetterGroup, DeadLetterSummary, DestinationState, Replay, ReplayProgress, StoredDeadLetter,
+};
 
 /// One line of a list of dead letters.
 pub fn summary(item: &DeadLetterSummary) -> Value {

@@ -53,7 +53,8 @@ fn data(content_type: Option<&str>, body: Bytes) -> Result<Data, Problem> {
     match content_type {
         Some(content_type) if is_json_type(content_type) || content_type.starts_with("text/") => {
             let text = Text::new(body);
-            text.map(Data::Text).map_err(|error| Problem::malformed(format!("The body is not UTF-8: {error}.")))
+            text.map(Data::Text)
+                .map_err(|error| Problem::malformed(format!("The body is not UTF-8: {error}.")))
         }
         _ => Ok(Data::Binary(body)),
     }
@@ -76,8 +77,9 @@ fn value(headers: &HeaderMap, attribute: &str) -> Result<String, Problem> {
 fn attribute(name: &str, value: String) -> Result<Attribute, Problem> {
     match name {
         "time" => {
-            let time = chrono::DateTime::parse_from_rfc3339(&value)
-                .map_err(|error| Problem::malformed(format!("Header `ce-time` is no RFC 3339 time: {error}.")))?;
+            let time = chrono::DateTime::parse_from_rfc3339(&value).map_err(|error| {
+                Problem::malformed(format!("Header `ce-time` is no RFC 3339 time: {error}."))
+            })?;
             Ok(Attribute::Timestamp(time.to_utc()))
         }
         "dataschema" => Ok(Attribute::Uri(value.into())),

@@ -18,7 +18,9 @@ pub(super) fn batch(mut body: Bytes) -> Result<Vec<Event>, Problem> {
     let mut events = Vec::new();
     while body.has_remaining() {
         let index = events.len();
-        let malformed = |problem: String| Problem::malformed(format!("Event {index} of the batch can't be read: {problem}."));
+        let malformed = |problem: String| {
+            Problem::malformed(format!("Event {index} of the batch can't be read: {problem}."))
+        };
         if body.get_u8() != EVENTS_TAG {
             return Err(malformed("not a CloudEventBatch".to_owned()));
         }

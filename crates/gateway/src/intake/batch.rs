@@ -91,7 +91,9 @@ async fn mark_duplicates(parts: &IntakeParts, firsts: &mut [First], now: DateTim
                 }
             }
         }
-        Err(error) => alarm(&error, "the store can't be asked for seen ids; events are accepted undeduplicated"),
+        Err(error) => {
+            alarm(&error, "the store can't be asked for seen ids; events are accepted undeduplicated")
+        }
     }
 }
 

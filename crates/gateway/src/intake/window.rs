@@ -45,7 +45,12 @@ impl Window {
     }
 
     /// Answers those that wait for an event and forgets it.
-    pub(super) fn release(&self, identity: &Identity, sender: &watch::Sender<Shared>, answer: Result<(), Refused>) {
+    pub(super) fn release(
+        &self,
+        identity: &Identity,
+        sender: &watch::Sender<Shared>,
+        answer: Result<(), Refused>,
+    ) {
         self.lock().remove(identity);
         sender.send_replace(Some(answer));
     }
