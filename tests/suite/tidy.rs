@@ -1,6 +1,7 @@
 //! The rules of the house that no compiler enforces.
 
 mod edges;
+mod errors;
 mod lengths;
 mod marks;
 mod policy;
