@@ -1,18 +1,17 @@
 //! `when` and `transform`: VRL programs, checked against the types their events can have.
 //!
 //! A program sees the event as [`trunkline_core::EventView`] shows it, read-only, in UTC, and may call only functions
-//! whose answer depends on their arguments alone ([`functions`]). It is compiled once. What it reads is checked
-//! against the union of the types that the subscription's `type` pattern can match: VRL by itself would take a path
-//! that no event has for null.
+//! whose answer depends on their arguments alone. It is compiled once. What it reads is checked against the union of
+//! the types that the subscription's `type` pattern can match: VRL by itself would take a path that no event has for
+//! null.
 //!
 //! # What a run may cost
 //! VRL asks the stopwatch between expressions and stops the run at [`Limits::deadline`]; a program can't catch that.
-//! What one expression does in between is bounded: every value a function makes or a variable holds has at most four
-//! times [`Limits::output`] bytes and [`guard`]'s depth; text can't be multiplied; functions that could make something
-//! huge weigh their arguments; nesting, calls inside calls, indices and regular expressions are limited when the
-//! program is compiled. So a run ends at the deadline plus one such step, and its memory stays within a few hundred
-//! megabytes in the worst case anybody has written, a few times the event in all others. A panic inside VRL is a failed
-//! run.
+//! What one expression does in between is bounded: every value that a function makes or a variable holds counts at
+//! most four times [`Limits::output`] bytes and is at most 128 deep; text can't be multiplied; functions that could
+//! make something huge weigh their arguments first; nesting, calls inside calls, indices and regular expressions are
+//! limited when the program is compiled. So a run ends at the deadline plus one such step (the tests hold all of it to
+//! 150 ms of CPU), and what it makes stays bounded. A panic inside VRL is a failed run.
 
 mod body;
 mod check;

@@ -182,9 +182,9 @@ impl Function for Bounded {
         context: &mut FunctionCompileContext,
         arguments: ArgumentList,
     ) -> Compiled {
-        let growth = Growth::of(self.identifier(), &arguments);
+        let caution = Caution::of(self.identifier(), &arguments);
         let inner = self.inner.compile(state, context, arguments)?;
-        Ok(Box::new(BoundedCall { inner, limit: self.limit, growth }))
+        Ok(Box::new(BoundedCall { inner, limit: self.limit, caution }))
     }
 }
 
@@ -192,13 +192,13 @@ impl Function for Bounded {
 struct BoundedCall {
     inner: Box<dyn Expression>,
     limit: usize,
-    growth: Option<Growth>,
+    caution: Option<Caution>,
 }
 
 impl Expression for BoundedCall {
     fn resolve(&self, context: &mut Context) -> Resolved {
-        if let Some(growth) = &self.growth {
-            growth.check(context, self.limit)?;
+        if let Some(caution) = &self.caution {
+            caution.check(context, self.limit)?;
         }
         let value = self.inner.resolve(context)?;
         if is_within(&value, self.limit) { Ok(value) } else { Err(ExpressionError::Interrupted) }
@@ -213,14 +213,16 @@ impl Expression for BoundedCall {
     }
 }
 
-/// The arguments of a function whose result can be far larger than they are together. They are asked twice, which is
-/// cheap beside what the function does with them.
+/// Arguments to look at before a function is called: its result could be far larger than they are together, or depend on
+/// the machine. They are asked twice, which is cheap beside what the function does with them.
 #[derive(Debug, Clone)]
-enum Growth {
+enum Caution {
     /// As many copies of the second as the first has bytes or elements.
     Product(Box<dyn Expression>, Box<dyn Expression>),
     /// A path: an array is filled with null up to an index.
     Path(Box<dyn Expression>),
+    /// A time zone: not the machine's own.
+    Zone(Box<dyn Expression>),
     /// A number to format, and how many digits it shall have after the point.
     Digits(Box<dyn Expression>, Option<Box<dyn Expression>>),
 }
@@ -230,30 +232,33 @@ const SLACK: usize = 16;
 
 const MAX_INDEX: u64 = 100;
 
-impl Growth {
+impl Caution {
     fn of(function: &str, arguments: &ArgumentList) -> Option<Self> {
         let product = |second| {
-            arguments.optional(second).map(|with| Growth::Product(arguments.required("value"), with))
+            arguments.optional(second).map(|with| Caution::Product(arguments.required("value"), with))
         };
         match function {
             "replace" => product("with"),
             "join" | "flatten" => product("separator"),
-            "set" => Some(Growth::Path(arguments.required("path"))),
-            "format_number" => Some(Growth::Digits(arguments.required("value"), arguments.optional("scale"))),
+            "format_timestamp" | "parse_timestamp" => arguments.optional("timezone").map(Caution::Zone),
+            "set" => Some(Caution::Path(arguments.required("path"))),
+            "format_number" => {
+                Some(Caution::Digits(arguments.required("value"), arguments.optional("scale")))
+            }
             _ => None,
         }
     }
 
     fn check(&self, context: &mut Context, limit: usize) -> Result<(), ExpressionError> {
         match self {
-            Growth::Product(value, with) => {
+            Caution::Product(value, with) => {
                 let count = size(&value.resolve(context)?);
                 let each = size(&with.resolve(context)?);
                 if count.saturating_mul(each) > limit.saturating_mul(SLACK) {
                     return Err(ExpressionError::Interrupted);
                 }
             }
-            Growth::Path(path) => {
+            Caution::Path(path) => {
                 let far = |segment: &Value| matches!(segment, Value::Integer(index) if index.unsigned_abs() > MAX_INDEX);
                 if let Value::Array(segments) = path.resolve(context)?
                     && (segments.iter().any(far) || segments.len() > 32)
@@ -263,7 +268,13 @@ impl Growth {
                     );
                 }
             }
-            Growth::Digits(value, scale) => {
+            Caution::Zone(zone) => {
+                let zone = zone.resolve(context)?;
+                if zone.to_str_lossy().is_some_and(|zone| matches!(&*zone, "" | "local")) {
+                    return Err("a time zone is named, for example `Europe/Paris`".into());
+                }
+            }
+            Caution::Digits(value, scale) => {
                 if matches!(value.resolve(context)?, Value::Float(float) if float.abs() >= 1e15) {
                     return Err("a fraction of 10^15 or more can't be formatted exactly".into());
                 }
