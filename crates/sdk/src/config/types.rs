@@ -17,7 +17,8 @@ pub struct TypeEntry {
     pub descriptor: String,
     /// The message's full name, for example `acme.shop.v1.Order`.
     pub message: String,
-    /// Events whose type begins with this carry the message, for example `acme.order.`.
+    /// The events that carry the message: those whose type is this, or begins with it and a dot (`acme.order` means
+    /// `acme.order.created` too). The entry's name unless given.
     pub events: Option<String>,
 }
 
@@ -40,7 +41,8 @@ pub(super) fn read_type(
             return None;
         }
     };
-    match catalogue.register_as(name, &bytes, &entry.message) {
+    let events = entry.events.as_deref().map_or(name, |events| events.trim_end_matches('.'));
+    match catalogue.register_as(events, &bytes, &entry.message) {
         Ok(()) => Some(entry),
         Err(error) => {
             diagnostics.push(at("message").error(code::TYPE, error.to_string(), None));

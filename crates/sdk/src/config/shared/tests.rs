@@ -162,7 +162,8 @@ types:
     let shared =
         Shared::read(parse("t.yaml", &text).unwrap(), folder.path(), &mut Diagnostics::new()).unwrap();
     assert_eq!(shared.types["order"].events.as_deref(), Some("acme.order."));
-    assert_eq!(shared.catalogue.registered().collect::<Vec<_>>(), [("order", "trunkline.commerce.v1.Order")]);
+    let registered: Vec<_> = shared.catalogue.registered().collect();
+    assert_eq!(registered, [("acme.order", "trunkline.commerce.v1.Order")], "the events that carry it");
 }
 
 #[test]
