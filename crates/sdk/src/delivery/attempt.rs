@@ -19,6 +19,7 @@ use super::settlement::Settlement;
 use crate::config::DestinationSettings;
 use crate::destination::{Delivered, DeliveryError};
 use crate::registry::AnyDestination;
+use crate::service::TraceContext;
 
 /// How much of what a platform said an attempt remembers, in bytes.
 const KEPT_RESPONSE: usize = 2048;
@@ -62,11 +63,14 @@ pub(super) struct Waits {
 pub(super) async fn attempt(bench: Arc<Bench>, job: Job) -> Finished {
     let Job { destination, serial: _, adapter, settings, taken, trial } = job;
     let Taken { delivery, record } = taken;
-    let span = span(&delivery);
+    // The record's trace is the one that brought it here; an event published with a trace of its own has that at least.
+    let trace = TraceContext::of_record(&record.headers).or_else(|| TraceContext::of_event(&delivery.event));
+    let trace = trace.map_or_else(TraceContext::generate, |trace| trace.child());
+    let span = span(&delivery, &trace);
     let time = bench.clock.now();
     let began = Instant::now();
     let delivery = Arc::new(delivery);
-    let outcome = one_try(adapter, delivery.clone(), settings.timeout, &span).await;
+    let outcome = one_try(adapter, delivery.clone(), settings.timeout, trace, &span).await;
     let delivery = Arc::unwrap_or_clone(delivery);
     let gone = outcome.as_ref().is_err_and(|error| error.gone);
     let base = Attempt {
@@ -125,10 +129,11 @@ async fn one_try(
     adapter: Arc<dyn AnyDestination>,
     delivery: Arc<Delivery>,
     limit: Duration,
+    trace: TraceContext,
     span: &Span,
 ) -> Result<Delivered, DeliveryError> {
-    let task = async move { adapter.deliver(&delivery).await }.instrument(span.clone());
-    let task = AbortOnDropHandle::new(tokio::spawn(task));
+    let task = trace.scope(async move { adapter.deliver(&delivery).await });
+    let task = AbortOnDropHandle::new(tokio::spawn(task.instrument(span.clone())));
     match timeout(limit, task).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(failed)) if failed.is_panic() => {
@@ -184,7 +189,7 @@ fn excerpt(mut text: String, limit: usize) -> String {
     text
 }
 
-fn span(delivery: &Delivery) -> Span {
+fn span(delivery: &Delivery, trace: &TraceContext) -> Span {
     info_span!(
         "attempt",
         event = delivery.event.id(),
@@ -193,7 +198,7 @@ fn span(delivery: &Delivery) -> Span {
         destination = delivery.destination,
         attempt = delivery.attempt.saturating_add(1),
         generation = delivery.generation,
-        traceparent = delivery.event.text_attribute("traceparent"),
+        traceparent = %trace,
     )
 }
 

@@ -211,7 +211,7 @@ async fn with_a_jump_of(jump: i64) -> (Vec<Duration>, usize) {
     let start = (Instant::now(), Utc::now());
     let clock = jumped.clone();
     let clock = move || start.1 + start.0.elapsed() + chrono::Duration::seconds(clock.load(Ordering::SeqCst));
-    let world = World { clock: Some(Clock::new(clock)), ..World::new() };
+    let world = World { clock: Clock::new(clock), ..World::new() };
     let platform = Arc::new(Platform::new(move |_, before| {
         jumped.store(jump, Ordering::SeqCst);
         if before < 5 { Reply::Fail(DeliveryError::throttled(secs(10), "busy")) } else { Reply::Take }

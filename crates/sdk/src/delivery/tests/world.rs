@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use trunkline_broker::{ChannelName, Outgoing};
 use trunkline_core::journey::{JourneyCounts, JourneyRecord, JourneyStep};
@@ -26,7 +26,7 @@ pub(super) const GRACE: Duration = Duration::from_secs(10);
 pub(super) struct World {
     pub(super) engine: Engine,
     pub(super) states: States,
-    pub(super) clock: Option<Clock>,
+    pub(super) clock: Clock,
     pub(super) max_record: usize,
 }
 
@@ -39,7 +39,12 @@ pub(super) struct Running {
 
 impl World {
     pub(super) fn new() -> Self {
-        Self { engine: Engine::default(), states: States::default(), clock: None, max_record: 1 << 20 }
+        Self {
+            engine: Engine::default(),
+            states: States::default(),
+            clock: clock_of_tokio(),
+            max_record: 1 << 20,
+        }
     }
 
     pub(super) fn run(&self, destinations: Vec<Hosted>) -> Running {
@@ -50,7 +55,7 @@ impl World {
             journey: JourneyMode::All,
             max_record: self.max_record,
             destinations,
-            clock: self.clock.clone().unwrap_or_else(Clock::system),
+            clock: self.clock.clone(),
         };
         let (runtime, handle) = Runtime::new(parts);
         let shutdown = CancellationToken::new();
@@ -130,6 +135,12 @@ pub(super) fn until(limit: Duration, condition: impl Fn() -> bool) -> impl Futur
         }
         passed
     }
+}
+
+/// A wall clock that goes as tokio's does.
+fn clock_of_tokio() -> Clock {
+    let start = (Instant::now(), Utc::now());
+    Clock::new(move || start.1 + start.0.elapsed())
 }
 
 pub(super) fn secs(seconds: u64) -> Duration {
