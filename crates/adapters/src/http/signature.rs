@@ -4,6 +4,7 @@ use ::http::{HeaderMap, HeaderName, HeaderValue};
 use aws_lc_rs::digest;
 use chrono::{DateTime, Utc};
 use trunkline_sdk::http::header_value;
+use trunkline_sdk::service::TraceContext;
 use trunkline_sdk::{Delivery, DeliveryError, Secrets};
 
 use super::settings::Sign;
@@ -77,12 +78,15 @@ pub(super) fn insert_id(headers: &mut HeaderMap, id: &str) -> Result<(), Deliver
     insert(headers, ID, id)
 }
 
-/// Passes the event's trace context on; one that is not in its form is left out, as W3C Trace Context asks.
+/// Passes the delivery's trace on: the one at work, else the one that the event was published with.
 pub(super) fn trace(delivery: &Delivery, headers: &mut HeaderMap) {
-    for name in ["traceparent", "tracestate"] {
-        let value = delivery.event.text_attribute(name).and_then(|text| header_value(text).ok());
-        if let Some(value) = value {
-            headers.insert(HeaderName::from_static(name), value);
+    let Some(trace) = TraceContext::current().or_else(|| TraceContext::of_event(&delivery.event)) else {
+        return;
+    };
+    for (name, value) in trace.record_headers() {
+        let name = HeaderName::try_from(name);
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_maybe_shared(value)) {
+            headers.insert(name, value);
         }
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use http::HeaderMap;
 use trunkline_broker::Headers;
+use trunkline_core::Event;
 
 /// The trace an event belongs to, and the step in it that came last.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +19,36 @@ pub struct TraceContext {
 /// Longer `tracestate` values are not carried on; the recommendation asks for at least 512 characters.
 const LONGEST_STATE: usize = 512;
 
+tokio::task_local! {
+    static CURRENT: TraceContext;
+}
+
 impl TraceContext {
+    /// The trace that the code at work belongs to, where [`TraceContext::scope`] said so: an adapter's call of its platform
+    /// belongs to the trace of its delivery.
+    pub fn current() -> Option<Self> {
+        CURRENT.try_with(Clone::clone).ok()
+    }
+
+    /// Runs `work` as part of this trace.
+    pub async fn scope<F: Future>(self, work: F) -> F::Output {
+        CURRENT.scope(self, work).await
+    }
+
+    /// The trace of a record, by its headers.
+    pub fn of_record(headers: &Headers) -> Option<Self> {
+        let text = |name: &str| {
+            let (_, value) = headers.iter().find(|(other, _)| other == name)?;
+            std::str::from_utf8(value).ok()
+        };
+        Self::parse(text(Self::PARENT)?, text(Self::STATE))
+    }
+
+    /// The trace of an event, by its extensions.
+    pub fn of_event(event: &Event) -> Option<Self> {
+        Self::parse(event.text_attribute(Self::PARENT)?, event.text_attribute(Self::STATE))
+    }
+
     /// The name of the header and of the CloudEvents extension.
     pub const PARENT: &str = "traceparent";
     /// The name of the vendors' part beside it.
@@ -109,6 +139,15 @@ mod tests {
     use super::*;
 
     const VALID: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+    #[tokio::test]
+    async fn work_belongs_to_the_trace_it_is_scoped_to() {
+        assert_eq!(TraceContext::current(), None);
+        let trace = TraceContext::parse(VALID, Some("vendor=1")).unwrap();
+        assert_eq!(TraceContext::of_record(&trace.record_headers()), Some(trace.clone()));
+        let inside = trace.clone().scope(async { TraceContext::current() }).await;
+        assert_eq!(inside, Some(trace));
+    }
 
     #[test]
     fn a_child_keeps_the_trace_and_its_state() {
