@@ -38,7 +38,7 @@ pub fn cargo(arguments: &[&str]) -> String {
 pub fn trunkline() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
-        cargo(&["build", "--release", "--package", "trunkline"]);
+        cargo(&["build", "--release", "--workspace", "--bin", "trunkline"]);
         metadata().target_directory.join("release/trunkline").into()
     })
 }

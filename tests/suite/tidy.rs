@@ -6,3 +6,4 @@ mod lengths;
 mod marks;
 mod policy;
 mod purity;
+mod samples;

@@ -31,7 +31,8 @@ fn crates_import_only_to_their_left() {
         if OUTSIDE.contains(&name) {
             continue;
         }
-        let own = rank(name).unwrap_or_else(|| panic!("{name} has no place in the line; give it one in RANKS"));
+        let own =
+            rank(name).unwrap_or_else(|| panic!("{name} has no place in the line; give it one in RANKS"));
         for dependency in package.dependencies.iter().filter(|dependency| dependency.path.is_some()) {
             edges += 1;
             match rank(&dependency.name) {
@@ -48,7 +49,16 @@ fn crates_import_only_to_their_left() {
 
 #[test]
 fn the_sdk_compiles_neither_vrl_nor_other_engines() {
-    let tree = workspace::cargo(&["tree", "-p", "trunkline-sdk", "-e", "normal", "--no-default-features", "--prefix", "none"]);
+    let tree = workspace::cargo(&[
+        "tree",
+        "-p",
+        "trunkline-sdk",
+        "-e",
+        "normal",
+        "--no-default-features",
+        "--prefix",
+        "none",
+    ]);
     for forbidden in ["vrl ", "trunkline-rules ", "trunkline-embedded ", "rusqlite ", "rdkafka ", "lapin "] {
         assert!(!tree.lines().any(|line| line.starts_with(forbidden)), "trunkline-sdk pulls in {forbidden}");
     }

@@ -6,7 +6,8 @@ use trunkline_tests::workspace;
 
 /// Codes are written as string constants in the codes' own files.
 fn codes() -> BTreeSet<String> {
-    let files = ["crates/core/src/config/codes.rs", "crates/sdk/src/config/code.rs", "crates/rules/src/codes.rs"];
+    let files =
+        ["crates/core/src/config/codes.rs", "crates/sdk/src/config/code.rs", "crates/rules/src/codes.rs"];
     let text: String = files.iter().map(|file| workspace::read(file)).collect();
     text.split('"').filter(|part| part.starts_with("TL-")).map(str::to_owned).collect()
 }
@@ -18,7 +19,9 @@ fn codes_and_pages_agree() {
     let folder = workspace::root().join("docs/errors");
     let pages: BTreeSet<String> = std::fs::read_dir(folder)
         .unwrap()
-        .filter_map(|entry| entry.unwrap().file_name().to_str().unwrap().strip_suffix(".md").map(str::to_owned))
+        .filter_map(|entry| {
+            entry.unwrap().file_name().to_str().unwrap().strip_suffix(".md").map(str::to_owned)
+        })
         .filter(|name| name.starts_with("TL-"))
         .collect();
     assert_eq!(codes, pages, "codes on the left, pages of docs/errors on the right");

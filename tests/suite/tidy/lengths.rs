@@ -89,7 +89,10 @@ fn files_and_functions_stay_short() {
 #[test]
 fn a_long_function_is_noticed() {
     let body = "let _x = 1;\n".repeat(70);
-    let lengths = measure(Path::new("example.rs"), &format!("fn long() {{\n{body}}}\n#[cfg(test)]\nmod tests {{\nfn t() {{}}\n}}\n"));
+    let lengths = measure(
+        Path::new("example.rs"),
+        &format!("fn long() {{\n{body}}}\n#[cfg(test)]\nmod tests {{\nfn t() {{}}\n}}\n"),
+    );
     assert_eq!(lengths.functions.iter().filter(|(_, length)| *length > FUNCTION).count(), 1);
     assert!(lengths.test_lines >= 3);
 }

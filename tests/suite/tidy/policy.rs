@@ -16,7 +16,8 @@ fn strings(value: &toml::Value) -> Vec<String> {
 fn banned_crates_are_absent_and_wrapped_ones_are_wrapped() {
     let metadata = workspace::metadata();
     let resolve = metadata.resolve.as_ref().unwrap();
-    let names: HashMap<_, _> = metadata.packages.iter().map(|package| (&package.id, package.name.to_string())).collect();
+    let names: HashMap<_, _> =
+        metadata.packages.iter().map(|package| (&package.id, package.name.to_string())).collect();
     let mut wrapped = 0;
     let mut wrong = Vec::new();
     for ban in policy()["bans"]["deny"].as_array().unwrap() {
@@ -65,7 +66,9 @@ fn everything_comes_from_the_registry_or_from_here() {
     let foreign: Vec<_> = workspace::metadata()
         .packages
         .iter()
-        .filter_map(|package| package.source.as_ref().map(|source| (package.name.to_string(), source.repr.clone())))
+        .filter_map(|package| {
+            package.source.as_ref().map(|source| (package.name.to_string(), source.repr.clone()))
+        })
         .filter(|(_, source)| !source.starts_with("registry+") && !source.starts_with("sparse+"))
         .collect();
     assert!(foreign.is_empty(), "not from a registry: {foreign:?}");

@@ -4,7 +4,15 @@ use trunkline_tests::workspace;
 
 /// What would be I/O, a clock or chance, and the one place where it is permitted with its reason.
 const FORBIDDEN: [&str; 10] = [
-    "std::fs", "std::net", "std::env", "std::process", "std::thread", "tokio", "SystemTime", "Utc::now", "rand::",
+    "std::fs",
+    "std::net",
+    "std::env",
+    "std::process",
+    "std::thread",
+    "tokio",
+    "SystemTime",
+    "Utc::now",
+    "rand::",
     "Instant::now",
 ];
 
@@ -17,14 +25,17 @@ fn core_and_rules_are_pure() {
     let mut files = 0;
     for (path, text) in workspace::rust_files() {
         let name = path.display().to_string();
-        if !name.starts_with("crates/core/src") && !name.starts_with("crates/rules/src") || name.contains("tests") {
+        if !name.starts_with("crates/core/src") && !name.starts_with("crates/rules/src")
+            || name.contains("tests")
+        {
             continue;
         }
         files += 1;
         let own = text.split("#[cfg(test)]").next().unwrap_or_default();
         for line in own.lines().filter(|line| !line.trim_start().starts_with("//")) {
             for forbidden in FORBIDDEN.iter().filter(|forbidden| line.contains(**forbidden)) {
-                let permitted = PERMITTED.iter().any(|(place, what)| name.starts_with(place) && what == forbidden);
+                let permitted =
+                    PERMITTED.iter().any(|(place, what)| name.starts_with(place) && what == forbidden);
                 if !permitted {
                     found.push(format!("{name}: {}", line.trim()));
                 }

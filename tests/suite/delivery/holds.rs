@@ -1,0 +1,93 @@
+//! When a destination as a whole takes nothing: everything waits, nothing is lost, nothing dies.
+
+use serde_json::json;
+use trunkline_sdk::testing::Answer;
+
+use super::{QUICK, bus, publish, state};
+use crate::SOON;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_paused_destination_waits_until_it_is_resumed() {
+    let (bus, receiver) = bus(QUICK).await;
+    bus.run(&["pause", "crm", "--reason", "maintenance"]).await.expect(0);
+    let paused = state(&bus, "crm", "paused").await;
+    assert_eq!((&paused["by"], &paused["reason"]), (&"local".into(), &"maintenance".into()));
+    // The dispatcher learns of it through the store; what it takes until then is delivered all the same.
+    let logged = || bus.log().contains("paused");
+    trunkline_tests::eventually("the dispatcher to notice", SOON, async || logged().then_some(())).await;
+    let before = receiver.count();
+    for at in 0..20 {
+        publish(&bus, &format!("e{at}")).await;
+    }
+    let account = bus.settled(SOON).await;
+    assert_eq!((&account["deliveries"]["held"], receiver.count()), (&20.into(), before), "{account}");
+    let listed = bus.run(&["destinations", "--json"]).await.expect(0).lines();
+    assert_eq!((&listed[0]["state"], &listed[0]["waiting"]), (&"paused".into(), &20.into()));
+    bus.run(&["resume", "crm"]).await.expect(0);
+    receiver.wait_for(before + 20, SOON).await.expect("not everything that waited was delivered");
+    let account = bus.settled(SOON).await;
+    assert_eq!(
+        (&account["deliveries"]["delivered"], &account["deliveries"]["dead"]),
+        (&20.into(), &0.into())
+    );
+    bus.run(&["pause", "nobody"]).await.expect(1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refused_credentials_hold_the_destination_and_kill_nothing() {
+    for status in [401, 403] {
+        let (bus, receiver) = bus(&format!("{QUICK}\nconcurrency: 1")).await;
+        receiver.answer_always(Answer::status(status));
+        for at in 0..10 {
+            publish(&bus, &format!("e{at}")).await;
+        }
+        let held = state(&bus, "crm", "held").await;
+        assert!(held["reason"].as_str().unwrap().contains(&status.to_string()), "{held}");
+        let account = bus.settled(SOON).await;
+        assert_eq!((&account["deliveries"]["held"], &account["deliveries"]["dead"]), (&10.into(), &0.into()));
+        assert!(receiver.count() <= 2, "{} requests with refused credentials", receiver.count());
+        let before = receiver.count();
+        receiver.answer_always(Answer::ok());
+        bus.post("/api/v1/destinations/crm/resume", &json!({})).await.expect(200);
+        receiver.wait_for(before + 10, SOON).await.expect("not everything that waited was delivered");
+        state(&bus, "crm", "open").await;
+        assert_eq!(bus.settled(SOON).await["deliveries"]["delivered"], 10);
+    }
+}
+
+/// A probe that succeeds ends a hold by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_held_destination_opens_when_its_probe_succeeds() {
+    let (bus, receiver) = bus(&format!("{QUICK}\nconcurrency: 1\nprobe_every: 1s")).await;
+    receiver.answer_always(Answer::status(401));
+    publish(&bus, "e1").await;
+    state(&bus, "crm", "held").await;
+    receiver.answer_always(Answer::ok());
+    state(&bus, "crm", "open").await;
+    assert_eq!(bus.settled(SOON).await["deliveries"]["delivered"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn gone_disables_until_an_operator_resumes() {
+    let (mut bus, receiver) = bus(&format!("{QUICK}\nconcurrency: 1\nprobe_every: 100ms")).await;
+    receiver.answer_next([Answer::status(410)]);
+    for at in 0..5 {
+        publish(&bus, &format!("e{at}")).await;
+    }
+    state(&bus, "crm", "disabled").await;
+    let account = bus.settled(SOON).await;
+    assert_eq!(
+        (&account["deliveries"]["held"], &account["deliveries"]["dead"]),
+        (&5.into(), &0.into()),
+        "{account}"
+    );
+    let before = receiver.count();
+    // It stays so over a restart, and no probe is made.
+    assert!(bus.terminate(SOON).await.success());
+    bus.restart().await;
+    state(&bus, "crm", "disabled").await;
+    assert_eq!(receiver.count(), before);
+    bus.run(&["resume", "crm"]).await.expect(0);
+    receiver.wait_for(before + 5, SOON).await.expect("not everything that waited was delivered");
+    assert_eq!(bus.settled(SOON).await["deliveries"]["delivered"], 5);
+}
