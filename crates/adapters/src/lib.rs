@@ -40,3 +40,60 @@ pub fn registry() -> Adapters {
         .destination::<Http>()
         .destination::<File>()
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use serde::de::DeserializeOwned;
+    use trunkline_sdk::core::config::{Diagnostics, parse};
+
+    use super::*;
+
+    #[test]
+    fn every_adapter_is_registered_with_its_schema() {
+        let registry = registry();
+        let names: Vec<&str> = registry.names().into_iter().map(|(_, name)| name).collect();
+        assert_eq!(names, ["hmac", "shopify", "stripe", "file", "http"]);
+        for (kind, name) in registry.names() {
+            let schema = serde_json::to_string(&registry.schema(kind, name).unwrap()).unwrap();
+            assert!(schema.contains("\"additionalProperties\":false"), "{name}: {schema}");
+        }
+    }
+
+    /// Checks that the settings read, or that the message about them says `complaint`.
+    #[track_caller]
+    fn check<T: DeserializeOwned>(yaml: &str, complaint: Option<&str>) {
+        let mut diagnostics = Diagnostics::new();
+        let read: Option<T> = parse("test.yaml", yaml).unwrap().read(&mut diagnostics);
+        let said = format!("{:?}", diagnostics.into_sorted());
+        match complaint {
+            None => assert!(read.is_some(), "{yaml}: {said}"),
+            Some(complaint) => assert!(read.is_none() && said.contains(complaint), "{yaml}: {said}"),
+        }
+    }
+
+    #[test]
+    fn settings_read_from_a_configuration() {
+        check::<ShopifySettings>("{ secret: '${env:A}', currency: EUR }", None);
+        check::<ShopifySettings>("secret: ['${env:A}', '${file:/run/b}']", None);
+        check::<ShopifySettings>("secret: plain", Some("must be a reference"));
+        check::<ShopifySettings>("secret: []", Some("at least one secret"));
+        check::<ShopifySettings>("secret: 7", Some("a secret's reference"));
+        check::<ShopifySettings>("currency: EUR", Some("secret"));
+        check::<StripeSettings>("{ secret: '${env:A}', tolerance: 1m }", None);
+        check::<StripeSettings>("{ secret: '${env:A}', tolerance: soon }", Some("not a duration"));
+        check::<HmacSettings>("{ secret: '${env:A}', scheme: github }", None);
+        check::<HmacSettings>(
+            "{ secret: '${env:A}', signature: { header: X, separator: ',', prefix: v1= } }",
+            None,
+        );
+        check::<HmacSettings>("{ secret: '${env:A}', scheme: gitlab }", Some("github"));
+        check::<FileSettings>("path: ./events.jsonl", None);
+        check::<HttpSettings>("{ url: https://a.example, sign: { standard_webhooks: '${env:A}' } }", None);
+        check::<HttpSettings>(
+            "{ url: https://a.example, headers: { x-a: b }, format: cloudevents-structured }",
+            None,
+        );
+        check::<HttpSettings>("{ url: https://a.example, bearrer: '${env:A}' }", Some("bearrer"));
+    }
+}

@@ -163,4 +163,23 @@ mod tests {
         assert_eq!(scaled("MGA", i64::MAX, 0), None);
         assert_eq!(scaled("EUR", -7, 2), Some(-7));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_written_out_is_read_back(units: i64, code in "EUR|JPY|KWD|CLF", zeros in 0..3_usize) {
+            let currency = Currency::parse(&code).unwrap();
+            let decimals = currency.decimals() as usize;
+            let sign = if units < 0 { "-" } else { "" };
+            let digits = format!("{:0>width$}", units.unsigned_abs(), width = decimals + 1);
+            let (whole, fraction) = digits.split_at(digits.len() - decimals);
+            let text = format!("{sign}{whole}.{fraction}{}", "0".repeat(zeros + usize::from(decimals == 0)));
+            proptest::prop_assert_eq!(currency.amount(&text), Ok(currency.units(units)));
+        }
+
+        #[test]
+        fn no_text_is_a_panic(text: String) {
+            proptest::prop_assert!(Currency::parse(&text).is_err() || text.len() == 3);
+            Currency::unstated().amount(&text).ok();
+        }
+    }
 }

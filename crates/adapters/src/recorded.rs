@@ -40,11 +40,12 @@ fn recordings(platform: &str) -> Vec<(String, Recording)> {
         .collect()
 }
 
-/// Every change of one byte of the body or the signature is refused, and the request itself is not.
+/// Every change of one byte of the signature, and of a thousand places in a long body, is refused, and the request itself
+/// is not.
 fn check_signature<W: WebhookSource>(source: &W, good: &WebhookRequest, signature: &str) {
     assert_eq!(source.verify(good), Ok(()));
     let mut bytes = good.body.to_vec();
-    for index in 0..bytes.len() {
+    for index in (0..bytes.len()).step_by(bytes.len() / 1000 + 1) {
         bytes[index] ^= 1;
         let bad = WebhookRequest { body: bytes.clone().into(), ..good.clone() };
         assert!(source.verify(&bad).is_err(), "body {index}");

@@ -21,7 +21,8 @@ async fn githubs_preset_needs_nothing_but_a_secret() {
     let source = connect(json!({ "secret": reference, "scheme": "github" })).await.unwrap();
     let signature = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
     assert_eq!(source.verify(&request(&[("x-hub-signature-256", signature)], "Hello, World!")), Ok(()));
-    let headers = [("x-github-delivery", "72d3162e"), ("x-github-event", "push"), ("content-type", "application/json")];
+    let headers =
+        [("x-github-delivery", "72d3162e"), ("x-github-event", "push"), ("content-type", "application/json")];
     let event = only(source.normalize(&request(&headers, r#"{"ref":"main"}"#)).unwrap());
     assert_eq!((event.id(), event.kind(), event.source()), ("72d3162e", "github.push", "shop"));
     assert!(matches!(event.data(), Data::Text(text) if text.as_str() == r#"{"ref":"main"}"#));
@@ -67,7 +68,8 @@ async fn a_scheme_described_in_its_parts() {
 
 #[tokio::test]
 async fn bodies_of_every_sort() {
-    let settings = json!({ "secret": "${env:UNUSED}", "scheme": "standard-webhooks", "type": "a.fixed.type" });
+    let settings =
+        json!({ "secret": "${env:UNUSED}", "scheme": "standard-webhooks", "type": "a.fixed.type" });
     let source = connect(settings).await.unwrap();
     let form = [("content-type", "application/x-www-form-urlencoded"), ("webhook-id", "m1")];
     let event = only(source.normalize(&request(&form, "a=1")).unwrap());
@@ -83,10 +85,14 @@ async fn bodies_of_every_sort() {
 
 #[tokio::test]
 async fn a_scheme_that_proves_nothing_is_refused() {
-    let signature = |signature: serde_json::Value| json!({ "secret": "${env:A}", "type": "t", "signature": signature });
+    let signature =
+        |signature: serde_json::Value| json!({ "secret": "${env:A}", "type": "t", "signature": signature });
     for (settings, field) in [
         (json!({ "secret": "${env:A}", "type": "t" }), ""),
-        (json!({ "secret": "${env:A}", "type": "t", "scheme": "github", "signature": { "header": "x" } }), "signature"),
+        (
+            json!({ "secret": "${env:A}", "type": "t", "scheme": "github", "signature": { "header": "x" } }),
+            "signature",
+        ),
         (json!({ "secret": "${env:A}", "signature": { "header": "x" } }), "type"),
         (signature(json!({ "header": "x y" })), "signature.header"),
         (signature(json!({ "header": "x", "signed": "{url}" })), "signature.signed"),
@@ -94,14 +100,21 @@ async fn a_scheme_that_proves_nothing_is_refused() {
         (signature(json!({ "header": "x", "signed": "{id}.{body}" })), "signature.signed"),
         (signature(json!({ "header": "x", "signed": "{timestamp}.{body}" })), "signature.timestamp"),
         (signature(json!({ "header": "x", "timestamp": { "header": "t" } })), "signature.timestamp"),
-        (signature(json!({ "header": "x", "signed": "{timestamp}{body}", "timestamp": {} })), "signature.timestamp"),
+        (
+            signature(json!({ "header": "x", "signed": "{timestamp}{body}", "timestamp": {} })),
+            "signature.timestamp",
+        ),
         (json!({ "secret": "${env:A}", "scheme": "github", "id": "X-Id" }), "id"),
         (json!({ "secret": "${env:A}", "scheme": "github", "time": "header:a b" }), "time"),
     ] {
         let error = connect(settings).await.err().unwrap();
         assert_eq!(error.field, field, "{error}");
     }
-    for settings in [json!({ "scheme": "github" }), json!({ "secret": [], "scheme": "github" }), json!({ "secret": "literal" })] {
+    for settings in [
+        json!({ "scheme": "github" }),
+        json!({ "secret": [], "scheme": "github" }),
+        json!({ "secret": "literal" }),
+    ] {
         assert!(serde_json::from_value::<HmacSettings>(settings).is_err());
     }
 }

@@ -60,7 +60,8 @@ async fn receive(stream: &mut TcpStream) -> Got {
             let (name, value) = line.split_once(": ").unwrap();
             headers.append(name.parse::<::http::HeaderName>().unwrap(), value.parse().unwrap());
         }
-        let length: usize = headers.get("content-length").map_or(0, |value| value.to_str().unwrap().parse().unwrap());
+        let length: usize =
+            headers.get("content-length").map_or(0, |value| value.to_str().unwrap().parse().unwrap());
         while bytes.len() < end + 4 + length {
             stream.read_buf(&mut bytes).await.unwrap();
         }
@@ -82,7 +83,10 @@ fn order() -> Event {
     event()
         .time("2026-01-02T03:04:05Z".parse().unwrap())
         .key("order:7")
-        .attribute("traceparent", Attribute::Text("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()))
+        .attribute(
+            "traceparent",
+            Attribute::Text("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
+        )
         .attribute("label", Attribute::Text("50% \"Größe\"".into()))
         .json(r#"{"id":7,"name":"a/b c","items":[{"sku":"x-1"}],"up":"..","none":null,"list":[]}"#)
         .build()
@@ -97,9 +101,14 @@ async fn an_event_is_sent_in_cloudevents_binary_form() {
     assert_eq!((delivered.status, delivered.response.as_str()), (Some(200), "done!"));
     assert_eq!(delivered.request, format!("POST {}/", receiver.url));
     let got = receiver.take().pop().unwrap();
-    let header = |name: &str| got.headers.get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
+    let header = |name: &str| {
+        got.headers.get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
+    };
     assert_eq!(got.head, "POST / HTTP/1.1");
-    assert_eq!(header("ce-specversion") + &header("ce-id") + &header("ce-source") + &header("ce-type"), "1.0e1shoptest.made");
+    assert_eq!(
+        header("ce-specversion") + &header("ce-id") + &header("ce-source") + &header("ce-type"),
+        "1.0e1shoptest.made"
+    );
     assert_eq!(header("ce-time"), "2026-01-02T03:04:05Z");
     assert_eq!(header("ce-partitionkey"), "order:7");
     assert_eq!(header("ce-label"), "50%25%20%22Gr%C3%B6%C3%9Fe%22");
@@ -113,11 +122,13 @@ async fn an_event_is_sent_in_cloudevents_binary_form() {
 #[tokio::test]
 async fn canonical_data_is_sent_as_json_and_structured_form_holds_everything() {
     let receiver = Receiver::answering(OK).await;
-    let customer = Customer { id: "cus_1".to_owned(), order_count: Some(9_007_199_254_740_993), ..Customer::default() };
+    let customer =
+        Customer { id: "cus_1".to_owned(), order_count: Some(9_007_199_254_740_993), ..Customer::default() };
     let event = Event::builder("e1", "shop", "commerce.customer.created").proto(&customer).build().unwrap();
     let delivery = delivery(event, None);
     http(json!({ "url": receiver.url, "allow_private": true })).await.deliver(&delivery).await.unwrap();
-    let structured = json!({ "url": receiver.url, "allow_private": true, "format": "cloudevents-structured" });
+    let structured =
+        json!({ "url": receiver.url, "allow_private": true, "format": "cloudevents-structured" });
     http(structured).await.deliver(&delivery).await.unwrap();
     let [binary, structured] = receiver.take().try_into().ok().unwrap();
     let data: serde_json::Value = serde_json::from_slice(&binary.body).unwrap();
@@ -139,7 +150,10 @@ async fn templates_fill_url_and_headers_and_the_transforms_body_is_sent_as_it_is
         "allow_private": true,
     }))
     .await;
-    let body = Body { bytes: Bytes::from_static(b"{ \"e\": \"a+b@c.d\" }"), content_type: "application/json".to_owned() };
+    let body = Body {
+        bytes: Bytes::from_static(b"{ \"e\": \"a+b@c.d\" }"),
+        content_type: "application/json".to_owned(),
+    };
     let mut delivery = delivery(order(), Some(body));
     http.deliver(&delivery).await.unwrap();
     delivery.attempt = 3;
@@ -179,14 +193,24 @@ async fn the_official_crate_accepts_the_signature() {
 async fn secrets_reach_the_receiver_and_nothing_else() {
     let (_file, reference) = secret("canary-17");
     let cases = [
-        (json!({ "bearer": reference }), "authorization", "Bearer canary-17".to_owned(), format!("Bearer {reference}")),
+        (
+            json!({ "bearer": reference }),
+            "authorization",
+            "Bearer canary-17".to_owned(),
+            format!("Bearer {reference}"),
+        ),
         (
             json!({ "basic": { "user": "me", "password": reference } }),
             "authorization",
             "Basic bWU6Y2FuYXJ5LTE3".to_owned(),
             format!("Basic me:{reference}"),
         ),
-        (json!({ "api_key": { "header": "X-Key", "value": reference } }), "x-key", "canary-17".to_owned(), reference.clone()),
+        (
+            json!({ "api_key": { "header": "X-Key", "value": reference } }),
+            "x-key",
+            "canary-17".to_owned(),
+            reference.clone(),
+        ),
         (json!({ "headers": { "X-Key": reference } }), "x-key", "canary-17".to_owned(), reference.clone()),
     ];
     for (mut settings, header, sent, shown) in cases {
@@ -227,7 +251,10 @@ async fn answers_are_classified() {
         ("429 Slow\r\nretry-after: 7", Throttled { retry_after: Duration::from_secs(7) }, false),
         ("500 Oops", Transient, false),
     ] {
-        let answer = format!("HTTP/1.1 {head}\r\nconnection: close\r\ncontent-length: 3000\r\n\r\n{}", "ä".repeat(1500));
+        let answer = format!(
+            "HTTP/1.1 {head}\r\nconnection: close\r\ncontent-length: 3000\r\n\r\n{}",
+            "ä".repeat(1500)
+        );
         let receiver = Receiver::answering(&answer).await;
         let http = http(json!({ "url": receiver.url, "allow_private": true })).await;
         let error = http.deliver(&delivery(order(), None)).await.unwrap_err();
@@ -273,7 +300,8 @@ async fn values_that_would_lead_elsewhere_are_rejected() {
     }
     let inside = http(url("http://{{ .data.inside }}/")).await.deliver(&event).await.unwrap_err();
     assert_eq!(inside.class, FailureClass::Rejected, "{inside}");
-    let huge = crate::testing::event().attribute("note", Attribute::Text("x".repeat(9000).into())).build().unwrap();
+    let huge =
+        crate::testing::event().attribute("note", Attribute::Text("x".repeat(9000).into())).build().unwrap();
     check_rejected(http(url("https://example.com/")).await.preview(&delivery(huge, None)), "ce-note");
 }
 
