@@ -478,7 +478,7 @@ pub struct JourneyCounts {
     /// Records that were no event.
     #[prost(int64, tag = "5")]
     pub undecodable: i64,
-    /// Deliveries made, those of replays included.
+    /// Deliveries made, without those of replays.
     #[prost(int64, tag = "6")]
     pub made: i64,
     /// Attempts made, whatever came of them.

@@ -651,8 +651,8 @@ impl FulfilmentStatus {
         }
     }
 }
-/// Money given back for an order or a payment. Carried by `commerce.refund.created` and `.updated` from shops, and by
-/// `payment.refund.created`, `.updated` and `.failed` from payment platforms.
+/// Money given back for an order or a payment. Carried by `commerce.refund.created` and `.updated`, from shops and from
+/// payment platforms alike.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Refund {
     /// The platform's id of the refund, as text.

@@ -644,7 +644,7 @@ impl DisputeReason {
     }
 }
 /// One thing to be paid and how far that came: Stripe's payment intent, PayPal's order, Adyen's payment. Each try to move
-/// the money is a `Charge`. Carried by `payment.created`, `.processing`, `.authorized`, `.captured`, `.succeeded`,
+/// the money is a `Charge`. Carried by `payment.payment.created`, `.processing`, `.authorized`, `.captured`, `.succeeded`,
 /// `.failed`, `.cancelled` and `.updated`.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Payment {
