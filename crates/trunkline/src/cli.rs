@@ -219,7 +219,8 @@ pub(crate) struct Filter {
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub(crate) kind: Option<String>,
     /// With this reason, for example rejected, attempts_exhausted, transform_failed
-    #[arg(long = "because", value_name = "REASON")]
+    // Not `reason`, which is what a discard is given: flattened arguments share their names.
+    #[arg(id = "because", long, value_name = "REASON")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
     /// In this state: waiting, replaying, delivered, dead_again, discarded

@@ -4,6 +4,8 @@ use anyhow::Context as _;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
+const CONNECT_WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// One service's HTTP.
 pub(crate) struct Api {
     client: Client,
@@ -51,7 +53,7 @@ impl Api {
         let key = std::env::var("TRUNKLINE_KEY").ok().filter(|key| !key.is_empty());
         let base = base.trim_end_matches('/').to_owned();
         let base = if base.contains("://") { base } else { format!("http://{base}") };
-        Self { client: Client::new(), base, key, service, variable }
+        Self { client: client(&base), base, key, service, variable }
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -110,6 +112,20 @@ impl Api {
         let request = self.request(Method::POST, path).header("content-type", content_type);
         read(self.send(request.body(body)).await?).await
     }
+}
+
+fn client(base: &str) -> Client {
+    let mut builder = Client::builder().connect_timeout(CONNECT_WITHIN);
+    let host = url::Url::parse(base).ok().and_then(|url| url.host_str().map(str::to_owned));
+    let is_local = |host: &str| {
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        host == "localhost" || bare.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+    };
+    if host.as_deref().is_some_and(is_local) {
+        // The environment's proxy is not for this machine's own addresses.
+        builder = builder.no_proxy();
+    }
+    builder.build().unwrap_or_default()
 }
 
 fn with_query(path: &str, query: &[(String, String)]) -> String {

@@ -19,7 +19,7 @@ mod dlq;
 mod explain;
 mod input;
 mod publish;
-mod replay;
+pub(crate) mod replay;
 mod schema;
 mod tail;
 mod try_out;

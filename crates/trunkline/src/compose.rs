@@ -76,7 +76,11 @@ pub(crate) async fn run(plan: Plan, shutdown: CancellationToken) -> anyhow::Resu
     // Only now: that another process has the data directory says more than that it has the address too.
     let serving = bound?;
     if services.contains(&Service::Console) {
-        tokio::spawn(report_lag(host.broker.clone(), seen_by(&services, &seen, Service::Console), after.clone()));
+        tokio::spawn(report_lag(
+            host.broker.clone(),
+            seen_by(&services, &seen, Service::Console),
+            after.clone(),
+        ));
     }
     let mut stages = Stages::new(plan.grace);
     for (service, configuration) in services.iter().zip(seen) {
@@ -100,6 +104,15 @@ pub(crate) async fn run(plan: Plan, shutdown: CancellationToken) -> anyhow::Resu
     after.cancel();
     serving.await.context("the admin listener")?.context("the admin listener")?;
     ended
+}
+
+/// A runtime for services. Few threads: each takes memory of its own, and no service computes for long.
+pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    const MOST_WORKERS: usize = 8;
+    let workers =
+        std::thread::available_parallelism().map_or(2, |parallel| parallel.get().clamp(2, MOST_WORKERS));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
+    runtime.context("the runtime does not start")
 }
 
 fn services(purpose: Purpose) -> Vec<Service> {

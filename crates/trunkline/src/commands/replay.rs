@@ -24,12 +24,12 @@ pub(super) struct Asked {
 
 /// How far a replay is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Progress {
+pub(crate) struct Progress {
     pending: u64,
     sent: u64,
     skipped: u64,
     delivered: u64,
-    dead_again: u64,
+    pub(crate) dead_again: u64,
     running: bool,
 }
 
@@ -60,7 +60,8 @@ pub(super) async fn run(common: &Common, console: &Api, asked: Asked) -> anyhow:
     } else if asked.wait {
         output::line(&progress.words());
     }
-    Ok(if progress.dead_again > 0 { Exit::No } else { Exit::Done })
+    let all_well = progress.dead_again == 0 && progress.skipped == 0;
+    Ok(if all_well { Exit::Done } else { Exit::No })
 }
 
 /// Asks until every dead letter that was sent is delivered or dead again.
@@ -96,7 +97,8 @@ fn bar() -> ProgressBar {
 }
 
 impl Progress {
-    fn of(replay: &Value) -> Self {
+    /// Of the console's view of a replay.
+    pub(crate) fn of(replay: &Value) -> Self {
         let number = |name: &str| replay["progress"][name].as_u64().unwrap_or_default();
         Self {
             pending: number("pending"),
@@ -109,11 +111,12 @@ impl Progress {
     }
 
     /// Whether nothing of it is under way.
-    fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         !self.running && self.delivered + self.dead_again >= self.sent
     }
 
-    fn words(&self) -> String {
+    /// How many became what.
+    pub(crate) fn words(&self) -> String {
         let waiting = self.pending + self.sent.saturating_sub(self.delivered + self.dead_again);
         let mut words = format!("{} delivered, {} dead again", self.delivered, self.dead_again);
         for (number, what) in [(waiting, "under way"), (self.skipped, "not sent")] {

@@ -17,7 +17,7 @@ pub(super) fn run(
 ) -> anyhow::Result<Exit> {
     init_logs(None, None)?;
     let plan = Plan { config: common.config.clone(), purpose, only, grace: args.grace };
-    let runtime = runtime()?;
+    let runtime = compose::runtime()?;
     let ended = runtime.block_on(async {
         let shutdown = on_signals().context("signals can't be listened for")?;
         Box::pin(compose::run(plan, shutdown)).await
@@ -25,13 +25,4 @@ pub(super) fn run(
     // A thread that is stuck in a system call does not keep the process from ending.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     ended.map(|()| Exit::Done)
-}
-
-/// A runtime for services. Few threads: each takes memory of its own, and no service computes for long.
-pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    const MOST_WORKERS: usize = 8;
-    let workers =
-        std::thread::available_parallelism().map_or(2, |parallel| parallel.get().clamp(2, MOST_WORKERS));
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
-    runtime.context("the runtime does not start")
 }

@@ -71,12 +71,12 @@ mod tests {
         check("version: 1", "gateway: {}\nversion: 1", &[]);
         check("gateway: { listen: a, keys: [1] }", "gateway: { keys: [2, 3], listen: a }", &[]);
         check("gateway: { listen: a }", "gateway: { listen: b }", &["gateway"]);
-        check("version: 1", "console: { keys: [1] }", &[]);
-        check("version: 1", "console: { max_replays: 2 }", &["console"]);
+        check("router: {}", "console: { keys: [1] }", &[]);
+        check("router: {}", "console: { max_replays: 2 }", &["console"]);
         check("broker: a\nstore: b", "broker: c\nstore: d", &["broker", "store"]);
         check("channels: { a: { b: 1, c: 2 } }", "channels: { a: { c: 2, b: 1 } }", &[]);
         check("channels: { a: { b: 1 } }", "channels: { a: { b: 2 } }", &["channels"]);
-        check("types: { t: { message: a } }", "version: 1", &["version", "types"]);
+        check("types: { t: { message: a } }", "router: {}", &["types"]);
         check("destinations: { a: 1 }\nsources: {}", "subscriptions: { s: 1 }", &[]);
     }
 }
