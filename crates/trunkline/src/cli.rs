@@ -68,7 +68,7 @@ pub(crate) enum Command {
     },
     /// Dead letters: list, show, replay, discard
     #[command(subcommand)]
-    Dlq(Dlq),
+    Dlq(Box<Dlq>),
     /// Say where an event is and how it came there
     Explain {
         /// The event's id, or what it begins with

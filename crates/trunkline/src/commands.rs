@@ -53,7 +53,7 @@ pub(crate) fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Command::Try { event } => block_on(try_out::run(&common, &event)),
         Command::Publish { event } => block_on(publish::run(&common, &event)),
         Command::Tail { channel, oldest, limit } => block_on(tail::run(&common, &channel, oldest, limit)),
-        Command::Dlq(command) => block_on(dlq::run(&common, command)),
+        Command::Dlq(command) => block_on(dlq::run(&common, *command)),
         Command::Explain { id, source } => block_on(explain::run(&common, &id, source)),
         Command::Destinations => block_on(destinations::list(&common)),
         Command::Pause { destination, reason } => {

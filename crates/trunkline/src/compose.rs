@@ -14,8 +14,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use trunkline_core::DestinationName;
 use trunkline_core::config::Diagnostic;
+use trunkline_sdk::Adapters;
 use trunkline_sdk::config::{Shared, Watcher};
-use trunkline_sdk::service::{Admin, Host, HostParts, Metrics, instance_name, report_lag};
+use trunkline_sdk::service::{Admin, Host, HostParts, Metrics, ServiceError, instance_name, report_lag};
 
 use crate::check::{Purpose, Valid, judge};
 use crate::cli::Service;
@@ -43,7 +44,7 @@ pub(crate) struct Plan {
 /// Runs a plan until `shutdown`, or until a service fails; then the others are stopped and its error is the answer.
 ///
 /// # Errors
-/// [`trunkline_sdk::service::ServiceError`], and whatever a service ended with; [`trunkline_sdk::service::Exit::of`] says the exit code.
+/// [`ServiceError`], and whatever a service ended with; [`trunkline_sdk::service::Exit::of`] says the exit code.
 pub(crate) async fn run(plan: Plan, shutdown: CancellationToken) -> anyhow::Result<()> {
     // Before the configuration is read, so that no change is missed in between.
     let watcher = Watcher::new(&plan.config);
@@ -64,15 +65,7 @@ pub(crate) async fn run(plan: Plan, shutdown: CancellationToken) -> anyhow::Resu
     });
     let (views, seen): (Vec<_>, Vec<_>) =
         services.iter().map(|_| watch::channel(valid.shared.clone())).unzip();
-    let parts = HostParts {
-        configuration: watch::Sender::new(valid.shared.clone()).subscribe(),
-        adapters: adapters.clone(),
-        admin,
-        instance: instance_name(),
-        shutdown: CancellationToken::new(),
-        grace: plan.grace,
-    };
-    let host = Host::open(parts).await?;
+    let host = open_host(&plan, &valid, adapters.clone(), admin).await?;
     // Only now: that another process has the data directory says more than that it has the address too.
     let serving = bound?;
     if services.contains(&Service::Console) {
@@ -104,6 +97,24 @@ pub(crate) async fn run(plan: Plan, shutdown: CancellationToken) -> anyhow::Resu
     after.cancel();
     serving.await.context("the admin listener")?.context("the admin listener")?;
     ended
+}
+
+/// Opens the broker and the store. What differs from service to service is put in place of what this one has.
+async fn open_host(
+    plan: &Plan,
+    valid: &Valid,
+    adapters: Adapters,
+    admin: Admin,
+) -> Result<Host, ServiceError> {
+    let parts = HostParts {
+        configuration: watch::Sender::new(valid.shared.clone()).subscribe(),
+        adapters,
+        admin,
+        instance: instance_name(),
+        shutdown: CancellationToken::new(),
+        grace: plan.grace,
+    };
+    Host::open(parts).await
 }
 
 /// A runtime for services. Few threads: each takes memory of its own, and no service computes for long.

@@ -74,7 +74,7 @@ async fn list(common: &Common, console: &Api, filter: &Filter, limit: u32) -> an
         const HEAD: [&str; 7] = ["ID", "DIED", "OF", "STATE", "TYPE", "STATUS", "REASON"];
         output::table(&HEAD, &items.iter().map(row).collect::<Vec<_>>());
         if after.is_some() {
-            output::line(&format!("and more; --limit {} shows them", wanted.saturating_mul(4)));
+            output::line("and more: a higher --limit shows them");
         }
     }
     Ok(Exit::Done)
