@@ -6,10 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
 
+use crate::catalog::lock;
 use crate::core::Core;
 use crate::error::EngineError;
 use crate::receipt::Token;
@@ -17,16 +18,14 @@ use crate::request::Store;
 use crate::side::SideFile;
 use crate::writer::{Effects, refuse};
 
-/// How long the side file may be behind on the disk itself.
-const SIDE_SYNC: Duration = Duration::from_millis(100);
+/// The writer waits this long at most for a busy disk before it writes the next group.
+const LINGER: Duration = Duration::from_millis(5);
 
 /// What the writer passes on.
 #[derive(Debug)]
 pub(crate) enum Step {
     /// A commit to make durable and confirm.
     Confirm(Committed),
-    /// New lanes with their highest sequence, about to be committed.
-    Lanes(Vec<(i64, i64)>),
     /// Answers when everything before is done.
     Barrier(SyncSender<()>),
 }
@@ -41,57 +40,109 @@ pub(crate) struct Committed {
     pub(crate) stores: Vec<Store>,
 }
 
-/// The thread's state.
+/// Makes commits durable: by a thread of its own, or by the writer itself when nothing else waits.
+#[derive(Debug)]
 pub(crate) struct Confirmer {
+    core: Arc<Core>,
+    pending: Mutex<Pending>,
+    /// The thread has nothing to do.
+    idle: Condvar,
+    files: Mutex<Synced>,
+}
+
+#[derive(Debug, Default)]
+struct Pending {
+    /// Steps that the thread has not done yet.
+    steps: usize,
+    /// How long the thread's last flush took.
+    flush: Duration,
+}
+
+/// What is made durable.
+#[derive(Debug)]
+struct Synced {
     core: Arc<Core>,
     wal: File,
     side: SideFile,
-    steps: Receiver<Step>,
     /// The side file is ahead of the disk.
     unsynced: bool,
 }
 
 impl Confirmer {
-    pub(crate) fn new(core: Arc<Core>, wal: File, side: SideFile, steps: Receiver<Step>) -> Self {
-        Self { core, wal, side, steps, unsynced: false }
+    pub(crate) fn new(core: Arc<Core>, wal: File, side: SideFile) -> Self {
+        let files = Mutex::new(Synced { core: core.clone(), wal, side, unsynced: false });
+        Self { core, pending: Mutex::default(), idle: Condvar::new(), files }
     }
 
-    /// Works until the writer is gone.
-    pub(crate) fn run(mut self) {
-        loop {
-            let first = if self.unsynced {
-                self.steps.recv_timeout(SIDE_SYNC)
-            } else {
-                self.steps.recv().map_err(|_| RecvTimeoutError::Disconnected)
-            };
-            match first {
-                Ok(step) => self.work(step),
-                Err(RecvTimeoutError::Timeout) => self.sync_side(),
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
-        }
-        self.sync_side();
-    }
-
-    fn work(&mut self, step: Step) {
-        let mut commits = Vec::new();
-        let mut next = Some(step);
-        while let Some(step) = next {
-            match step {
-                Step::Confirm(committed) => commits.push(committed),
-                Step::Lanes(lanes) => self.add_lanes(&lanes),
-                Step::Barrier(done) => {
-                    self.confirm(std::mem::take(&mut commits));
-                    if done.send(()).is_err() {
-                        tracing::debug!("the writer does not wait any more");
+    /// The thread: works until the writer is gone.
+    pub(crate) fn run(&self, steps: &Receiver<Step>) {
+        while let Ok(first) = steps.recv() {
+            let mut files = lock(&self.files);
+            let mut commits = Vec::new();
+            let mut done = 0;
+            let begun = Instant::now();
+            for step in std::iter::once(first).chain(steps.try_iter()) {
+                done += 1;
+                match step {
+                    Step::Confirm(committed) => commits.push(committed),
+                    Step::Barrier(waits) => {
+                        files.confirm(std::mem::take(&mut commits));
+                        if waits.send(()).is_err() {
+                            tracing::debug!("the writer does not wait any more");
+                        }
                     }
                 }
             }
-            next = self.steps.try_recv().ok();
+            files.confirm(commits);
+            let mut pending = lock(&self.pending);
+            pending.steps -= done;
+            pending.flush = begun.elapsed();
+            if pending.steps == 0 {
+                self.idle.notify_all();
+            }
         }
-        self.confirm(commits);
+        lock(&self.files).sync_side();
     }
 
+    /// Passes a step to the thread.
+    pub(crate) fn pass(&self, to: &SyncSender<Step>, step: Step) {
+        lock(&self.pending).steps += 1;
+        if to.send(step).is_err() {
+            self.core.stop(EngineError::Closed);
+        }
+    }
+
+    /// Whether everything passed on is done, so that the writer may confirm by itself.
+    pub(crate) fn is_idle(&self) -> bool {
+        lock(&self.pending).steps == 0
+    }
+
+    /// Waits while the thread is busy, but no longer than part of a flush: what arrives meanwhile makes one larger
+    /// group, and still all that was written during a flush is ready for the next.
+    pub(crate) fn linger(&self) {
+        let pending = lock(&self.pending);
+        let limit = (pending.flush / 2).min(LINGER);
+        let waited = self.idle.wait_timeout_while(pending, limit, |pending| pending.steps > 0);
+        drop(waited);
+    }
+
+    /// Confirms on the caller's thread, which saves two changes of threads where only one caller waits.
+    pub(crate) fn confirm(&self, committed: Committed) {
+        lock(&self.files).confirm(vec![committed]);
+    }
+
+    /// Gives new lanes their place in the side file.
+    pub(crate) fn add_lanes(&self, lanes: &[(i64, i64)]) {
+        lock(&self.files).add_lanes(lanes);
+    }
+
+    /// Makes the side file durable, if there is something new in it.
+    pub(crate) fn sync_side(&self) {
+        lock(&self.files).sync_side();
+    }
+}
+
+impl Synced {
     fn confirm(&mut self, commits: Vec<Committed>) {
         let Some(last) = commits.last().map(|committed| committed.commits) else { return };
         if self.core.stopped().is_none()
@@ -149,7 +200,9 @@ impl Confirmer {
     }
 
     fn sync_side(&mut self) {
-        self.unsynced = false;
+        if !std::mem::take(&mut self.unsynced) {
+            return;
+        }
         if let Err(error) = self.side.sync().map_err(disk("making the side file durable")) {
             self.core.stop(error);
         }

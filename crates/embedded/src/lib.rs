@@ -17,6 +17,7 @@
 mod balance;
 mod broker;
 mod catalog;
+mod checkpoint;
 mod clock;
 mod codec;
 mod confirm;

@@ -5,10 +5,12 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::sync_channel;
 use std::thread::{Builder, JoinHandle};
 
 use crate::catalog::Catalog;
+use crate::checkpoint::{self, Checkpoints};
 use crate::confirm::Confirmer;
 use crate::core::Core;
 use crate::error::{Damage, DamageReport, OpenError};
@@ -21,8 +23,8 @@ use crate::schema::{self, Purpose};
 use crate::side::{Expected, SideFile};
 use crate::writer::{State, Writer, write_state};
 
-/// Commits that may wait to be made durable while the next is written.
-const COMMITS_AHEAD: usize = 0;
+/// Commits that may wait to be made durable together.
+const COMMITS_AHEAD: usize = 32;
 
 /// An open directory and the threads that work on it.
 #[derive(Debug)]
@@ -147,12 +149,25 @@ fn start(files: &Files, options: Options, loaded: Loaded, lock: DirectoryLock) -
     core.options.disk.sync(&wal).map_err(io_error(&files.wal, "sync the log"))?;
     let side = SideFile::open(&files.side).map_err(io_error(&files.side, "open the side file"))?;
 
+    let page_bytes =
+        connection.query_row("PRAGMA page_size", [], |row| row.get::<_, i64>(0)).map_err(&database)?;
+    let usual = i64::try_from(core.options.wal_bytes).unwrap_or(i64::MAX) / page_bytes * 3 / 4;
+    let busy = Arc::new(AtomicBool::new(false));
+    let (ask, asked) = sync_channel(1);
     let (committed, steps) = sync_channel(COMMITS_AHEAD);
-    let writer = Writer::new(core.clone(), connection, loaded.base, committed).map_err(&database)?;
-    let confirmer = Confirmer::new(core.clone(), wal, side, steps);
+    let confirmer = Arc::new(Confirmer::new(core.clone(), wal, side));
+    let to_confirmer = (confirmer.clone(), committed);
+    let checkpoints = Checkpoints::new(ask, busy.clone(), usual);
+    let writer =
+        Writer::new(core.clone(), connection, loaded.base, to_confirmer, checkpoints).map_err(&database)?;
+    let background = schema::connect(&files.records, Purpose::Write).map_err(&database)?;
+    let of_checkpoints = core.clone();
     let mut threads = vec![
         spawn("embedded-write", move || writer.run()).map_err(io_error(directory, "start a thread"))?,
-        spawn("embedded-sync", move || confirmer.run()).map_err(io_error(directory, "start a thread"))?,
+        spawn("embedded-sync", move || confirmer.run(&steps))
+            .map_err(io_error(directory, "start a thread"))?,
+        spawn("embedded-move", move || checkpoint::run(&of_checkpoints, &background, &asked, &busy))
+            .map_err(io_error(directory, "start a thread"))?,
     ];
     for _ in 0..core.options.readers.max(1) {
         let connection = schema::connect(&files.records, Purpose::Read).map_err(&database)?;

@@ -22,7 +22,8 @@ use rusqlite::hooks::Wal;
 pub(crate) use base::{Base, Ends, State};
 pub(crate) use transaction::{Effects, write_cursor, write_state};
 
-use crate::confirm::{Committed, Step};
+use crate::checkpoint::{Checkpoints, checkpoint};
+use crate::confirm::{Committed, Confirmer, Step};
 use crate::core::Core;
 use crate::error::EngineError;
 use crate::queue::Queued;
@@ -47,7 +48,9 @@ pub(crate) struct Writer {
     core: Arc<Core>,
     connection: Connection,
     base: Base,
+    confirmer: Arc<Confirmer>,
     committed: SyncSender<Step>,
+    checkpoints: Checkpoints,
     room: Room,
     /// Sequence of delayed records stored in the same millisecond.
     tie: i64,
@@ -57,10 +60,6 @@ pub(crate) struct Writer {
     next_due: Option<i64>,
     /// Delayed records up to this id are damaged and stay where they are.
     joined_to: i64,
-    page_bytes: i64,
-    /// Pages in the log at the last checkpoint that could not start it over.
-    checkpointed: i64,
-    last_write: Instant,
     last_sweep: Instant,
 }
 
@@ -69,11 +68,12 @@ impl Writer {
         core: Arc<Core>,
         connection: Connection,
         base: Base,
-        committed: SyncSender<Step>,
+        (confirmer, committed): (Arc<Confirmer>, SyncSender<Step>),
+        checkpoints: Checkpoints,
     ) -> rusqlite::Result<Self> {
-        let page_bytes = connection.query_row("PRAGMA page_size", [], |row| row.get(0))?;
         if let Some(limit) = core.options.max_bytes {
-            let pages: i64 = i64::try_from(limit + limit / 8).unwrap_or(i64::MAX) / page_bytes;
+            let page: i64 = connection.query_row("PRAGMA page_size", [], |row| row.get(0))?;
+            let pages = i64::try_from(limit + limit / 8).unwrap_or(i64::MAX) / page;
             connection.query_row(&format!("PRAGMA max_page_count={}", pages.max(1)), [], |_| Ok(()))?;
         }
         let now = Instant::now();
@@ -83,13 +83,12 @@ impl Writer {
             core,
             connection,
             base,
+            confirmer,
             committed,
+            checkpoints,
             tie: 0,
             next_due: None,
             joined_to: -1,
-            page_bytes,
-            checkpointed: 0,
-            last_write: now,
             last_sweep: now,
         };
         writer.next_due = writer.find_next_due()?;
@@ -102,13 +101,14 @@ impl Writer {
         loop {
             let arrived = self.core.requests.wait(self.until_next_work());
             if arrived {
+                self.confirmer.linger();
                 self.serve_group();
             } else if self.core.requests.is_closed() {
                 break;
             }
             self.join_due();
             self.sweep_when_time();
-            self.checkpoint_when_due();
+            self.checkpoint_when_due(WAL_PAGES.get());
         }
         self.checkpoint();
     }
@@ -199,22 +199,24 @@ impl Writer {
 
     /// Hands a commit on to be made durable and confirmed.
     fn pass_on(&mut self, change: Change, stores: Vec<Store>) {
-        self.last_write = Instant::now();
         let committed = Committed {
             commits: self.base.state.commits,
             highest: change.highest(),
             effects: change.effects,
             stores,
         };
-        if self.committed.send(Step::Confirm(committed)).is_err() {
-            self.core.stop(EngineError::Closed);
+        if self.core.requests.len() == 0 && self.confirmer.is_idle() {
+            self.confirmer.confirm(committed);
+        } else {
+            self.confirmer.pass(&self.committed, Step::Confirm(committed));
         }
     }
 
     /// Waits until everything passed on has been confirmed.
     fn drain(&mut self) {
         let (done, wait) = sync_channel(1);
-        if self.committed.send(Step::Barrier(done)).is_err() || wait.recv().is_err() {
+        self.confirmer.pass(&self.committed, Step::Barrier(done));
+        if wait.recv().is_err() {
             self.core.stop(EngineError::Closed);
         }
     }
@@ -226,17 +228,10 @@ impl Writer {
         }
     }
 
-    /// Keeps the log near its usual size. Readers may stand in the way of starting it over; then it grows a little and
-    /// is tried again.
-    fn checkpoint_when_due(&mut self) {
-        let limit = i64::try_from(self.core.options.wal_bytes).unwrap_or(i64::MAX) / self.page_bytes * 3 / 4;
-        let pages = WAL_PAGES.get();
-        if pages < self.checkpointed {
-            self.checkpointed = 0;
-        }
-        if pages - self.checkpointed >= limit.max(16) {
+    /// Keeps the log near its usual size.
+    fn checkpoint_when_due(&mut self, pages: i64) {
+        if self.checkpoints.is_due(pages) {
             self.checkpoint();
-            self.checkpointed = pages;
         }
     }
 
@@ -244,10 +239,7 @@ impl Writer {
         if self.core.stopped().is_some() {
             return;
         }
-        let result =
-            self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get::<_, i64>(0));
-        if let Err(error) = result {
-            let error = EngineError::from(error);
+        if let Err(error) = checkpoint(&self.connection) {
             if error.is_full() {
                 self.room.is_full(&error);
             } else {

@@ -131,7 +131,8 @@ impl Disk for MortalDisk {
 /// Copies what a killed process would leave behind, while it may still be writing: the side file first, since it is
 /// never ahead, the log last, since it repeats what a checkpoint is just moving. Once more if the log began anew meanwhile.
 fn copy_as_after_a_kill(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir(to)?;
+    let (from, to) = (from.join("records"), to.join("records"));
+    fs::create_dir_all(&to)?;
     let mut files: Vec<PathBuf> =
         fs::read_dir(from)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
     let kind =

@@ -29,6 +29,7 @@ impl Writer {
             self.stop_unless_passing(&error);
             tracing::warn!(%error, "settled records could not be deleted, it is tried again");
         }
+        self.confirmer.sync_side();
         self.last_sweep = Instant::now();
     }
 

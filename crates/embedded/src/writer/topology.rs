@@ -9,7 +9,6 @@ use super::base::Ends;
 use super::transaction::{Change, Transaction, write_cursor};
 use super::{Base, Writer};
 use crate::catalog::{Channel, Lane, Settings, keep_columns};
-use crate::confirm::Step;
 use crate::error::EngineError;
 use crate::group::Group;
 use crate::ranges::{Ranges, Settled};
@@ -96,8 +95,8 @@ impl Writer {
         })?;
         self.base.ends.extend(added.ends.iter());
         self.base.settled.extend(added.settled);
-        let lanes = added.ends.keys().map(|lane| (*lane, 0)).collect();
-        self.confirm_alone(change, lanes)?;
+        let lanes: Vec<_> = added.ends.keys().map(|lane| (*lane, 0)).collect();
+        self.confirm_alone(change, &lanes)?;
         for install in installs {
             match install {
                 Install::Channel(channel) => core.catalog.insert(channel),
@@ -113,10 +112,8 @@ impl Writer {
     }
 
     /// Makes a change durable and waits for it; new lanes get their place in the side file before.
-    fn confirm_alone(&mut self, change: Change, lanes: Vec<(i64, i64)>) -> Result<(), EngineError> {
-        if self.committed.send(Step::Lanes(lanes)).is_err() {
-            self.core.stop(EngineError::Closed);
-        }
+    fn confirm_alone(&mut self, change: Change, lanes: &[(i64, i64)]) -> Result<(), EngineError> {
+        self.confirmer.add_lanes(lanes);
         self.pass_on(change, Vec::new());
         self.drain();
         self.core.stopped().map_or(Ok(()), Err)
@@ -149,7 +146,7 @@ impl Writer {
         let groups: Vec<i64> = channel.groups().iter().map(|group| group.id).collect();
         self.base.settled.retain(|(group, _), _| !groups.contains(group));
         self.next_due = self.find_next_due()?;
-        self.confirm_alone(change, Vec::new())
+        self.confirm_alone(change, &[])
     }
 }
 

@@ -12,8 +12,11 @@ use trunkline_broker::{
 };
 use trunkline_embedded::{EmbeddedBroker, Options};
 
-/// Channel, partition and offset, then key, headers and value.
-type Records = BTreeMap<(String, u16, i64), (Vec<u8>, String, Vec<u8>)>;
+/// Channel, partition and offset.
+type Place = (String, u16, i64);
+/// Key, headers and value.
+type Parts = (Vec<u8>, String, Vec<u8>);
+type Records = BTreeMap<Place, Parts>;
 
 pub(crate) struct Image {
     pub(crate) files: Vec<Content>,
@@ -208,7 +211,7 @@ impl Image {
             broker.publish(vec![new.clone()]).await.map_err(|error| format!("{error:?}"))?;
             let left = observe_all(broker, None).await.map_err(|error| format!("{error:?}"))?;
             // A channel of which nothing could be read begins again at 1.
-            let is_new = |stored: &(Vec<u8>, String, Vec<u8>)| stored.2 == new.value;
+            let is_new = |stored: &Parts| stored.2 == new.value;
             let (fresh, old): (Records, Records) = left.into_iter().partition(|(_, stored)| is_new(stored));
             match old.iter().find(|(place, stored)| self.kept.get(*place) != Some(*stored)) {
                 Some((place, _)) => Err(format!("{place:?} is not what was stored there")),
@@ -235,7 +238,7 @@ fn judge(error: &ConsumeError) -> Outcome {
     }
 }
 
-fn identity(received: &Received) -> ((String, u16, i64), (Vec<u8>, String, Vec<u8>)) {
+fn identity(received: &Received) -> (Place, Parts) {
     let place = (received.channel.to_string(), received.position.partition, received.position.offset);
     (place, (received.key.to_vec(), format!("{:?}", received.headers), received.value.to_vec()))
 }

@@ -113,7 +113,7 @@ fn try_case(image: &Image, case: Case, place: &Path, tally: &Tally) {
     match EmbeddedBroker::open(&directory, image::options()) {
         Err(OpenError::Damaged { .. }) => {
             let reported = tally.reported.fetch_add(1, Ordering::Relaxed);
-            if reported % 5 == 0 {
+            if reported.is_multiple_of(5) {
                 salvage(image, case, &directory);
                 tally.salvaged.fetch_add(1, Ordering::Relaxed);
             }
