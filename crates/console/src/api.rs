@@ -7,27 +7,31 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use axum::Router;
-use axum::extract::{FromRequestParts, Request, State};
-use axum::http::request::Parts;
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::http::HeaderValue;
+use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use axum::response::Response;
 use axum::routing::{MethodRouter, get};
 use tokio::sync::{Notify, watch};
 use trunkline_rules::RuleSet;
 use trunkline_sdk::Adapters;
 use trunkline_sdk::broker::Broker;
-use trunkline_sdk::config::{AuthError, Caller, KeyRing, Scope, Shared};
+use trunkline_sdk::config::{KeyRing, Scope, Shared};
 use trunkline_sdk::store::Store;
 
+use crate::replay::render::Sources;
 use crate::settings::ConsoleSettings;
 
 mod account;
+mod ask;
 mod audit;
 mod dead_letters;
 mod destinations;
+mod discard;
 mod explain;
+mod guard;
 mod openapi;
 mod page;
+mod preview;
 pub mod problem;
 mod replays;
 mod tail;
@@ -46,6 +50,8 @@ pub struct Console {
     pub configuration: watch::Receiver<Arc<Shared>>,
     /// Today's rule set.
     pub rules: Arc<ArcSwap<RuleSet>>,
+    /// Today's webhook sources.
+    pub sources: Arc<ArcSwap<Sources>>,
     /// For what would be sent.
     pub adapters: Adapters,
     /// Who may speak.
@@ -56,6 +62,8 @@ pub struct Console {
     pub settings: Arc<ConsoleSettings>,
     /// The process's name.
     pub instance: String,
+    /// The longest record the channels take, in bytes.
+    pub max_record: usize,
 }
 
 /// One operation of the API.
@@ -64,7 +72,7 @@ pub(crate) struct Operation {
     pub(crate) path: &'static str,
     pub(crate) scope: Scope,
     pub(crate) summary: &'static str,
-    /// Names and meanings of what may be asked in the query.
+    /// Names and meanings of what may be asked in the query; anything else is refused.
     pub(crate) query: &'static [(&'static str, &'static str)],
     /// An example of the body, as JSON; empty where there is none.
     pub(crate) body: &'static str,
@@ -74,6 +82,7 @@ pub(crate) struct Operation {
 /// Every operation.
 pub(crate) fn operations() -> Vec<Operation> {
     let mut operations = dead_letters::operations();
+    operations.extend(discard::operations());
     operations.extend(replays::operations());
     operations.extend(destinations::operations());
     operations.extend(explain::operations());
@@ -102,11 +111,12 @@ pub(crate) fn act(
     Operation { method: "post", path, scope: Scope::Operate, summary, query: &[], body, handler }
 }
 
-/// The routes: every operation behind its scope, and the page.
+/// The routes: every operation behind its guard, and the page.
 pub fn routes(console: Console) -> Router {
     let mut router = Router::new().route("/", get(page::page));
     for operation in operations() {
-        let guard = axum::middleware::from_fn_with_state((console.clone(), operation.scope), guard);
+        let guarded = (console.clone(), guard::Rules { scope: operation.scope, query: operation.query });
+        let guard = axum::middleware::from_fn_with_state(guarded, guard::guard);
         router = router.route(operation.path, (operation.handler)().route_layer(guard));
     }
     router
@@ -114,42 +124,14 @@ pub fn routes(console: Console) -> Router {
         .method_not_allowed_fallback(|| async {
             Problem::method("The API is described by /api/v1/openapi.json.")
         })
+        .layer(axum::middleware::map_response(protect))
         .with_state(console)
 }
 
-/// Lets a request through when its key has the scope; the caller goes with it.
-async fn guard(
-    State((console, scope)): State<(Console, Scope)>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let header = request.headers().get(axum::http::header::AUTHORIZATION);
-    let header = header.map(|value| value.to_str().unwrap_or_default());
-    match console.keys.load().authenticate(header) {
-        Ok(caller) if caller.may(scope) => {
-            request.extensions_mut().insert(Who(caller));
-            next.run(request).await
-        }
-        Ok(caller) => Problem::forbidden(&caller.name, scope).into_response(),
-        Err(AuthError::Missing) => {
-            Problem::unauthenticated("Send `Authorization: Bearer KEY` with a key of console.keys.")
-                .into_response()
-        }
-        Err(AuthError::Unknown) => {
-            Problem::unauthenticated("The key is none of console.keys.").into_response()
-        }
-    }
-}
-
-/// Who is calling, for the audit log.
-#[derive(Debug, Clone)]
-pub(crate) struct Who(pub(crate) Caller);
-
-impl<S: Send + Sync> FromRequestParts<S> for Who {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        // Every route is behind `guard`, which puts it there.
-        parts.extensions.get::<Self>().cloned().ok_or_else(|| Problem::unauthenticated("No caller is known."))
-    }
+/// What is answered is the operator's alone, and never anything else than it says.
+async fn protect(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
 }

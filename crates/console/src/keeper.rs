@@ -41,11 +41,10 @@ pub async fn run(
         tokio::select! {
             biased;
             () = shutdown.cancelled() => return Ok(()),
-            changed = configuration.changed() => {
-                if changed.is_ok() {
-                    let wanted = self::channels(&configuration.borrow_and_update());
-                    follow(intake.as_mut(), &mut channels, wanted).await;
-                }
+            // Once nobody can change the configuration any more there is nothing to wait for here.
+            Ok(()) = configuration.changed() => {
+                let wanted = self::channels(&configuration.borrow_and_update());
+                follow(intake.as_mut(), &mut channels, wanted).await;
             }
             taken = intake.next() => match taken? {
                 Intaken::Batch(batch) => {

@@ -34,23 +34,27 @@ pub async fn run(host: Host, settings: ConsoleSettings) -> anyhow::Result<()> {
     let rules = Arc::new(ArcSwap::from_pointee(compile(&host.shared).map_err(ServiceError::Configuration)?));
     let sources = Arc::new(ArcSwap::from_pointee(make_sources(&host, &host.shared).await?));
     let bell = Arc::new(Notify::new());
+    let max_record = host.broker.capabilities().max_record.min(host.shared.channels.max_record);
     let console = Console {
         broker: host.broker.clone(),
         store: host.store.clone(),
         configuration: host.configuration.clone(),
         rules: rules.clone(),
+        sources: sources.clone(),
         adapters: host.adapters.clone(),
         keys: Arc::new(ArcSwap::from_pointee(keys)),
         bell: bell.clone(),
         settings: Arc::new(settings.clone()),
         instance: host.instance.clone(),
+        max_record,
     };
     let worker = Worker {
         broker: host.broker.clone(),
         store: host.store.clone(),
-        rules: rules.clone(),
-        sources: sources.clone(),
+        rules,
+        sources,
         instance: host.instance.clone(),
+        max_record,
         bell,
     };
     let listener = tokio::net::TcpListener::bind(settings.listen).await.map_err(|cause| {
@@ -68,7 +72,7 @@ pub async fn run(host: Host, settings: ConsoleSettings) -> anyhow::Result<()> {
     );
     let working = guarded(&stop, worker.run(stop.clone()));
     let serving = guarded(&stop, serve(listener, api::routes(console.clone()), stop.clone(), host.grace));
-    let following = guarded(&stop, follow(host.clone(), console, sources, stop.clone()));
+    let following = guarded(&stop, follow(host.clone(), console, stop.clone()));
     let pruning = prune(host.store.clone(), settings.journey_keep.0, stop.clone());
     host.ready("console");
     let (kept, (), served, (), ()) = tokio::join!(keeping, working, serving, following, pruning);
@@ -127,7 +131,7 @@ async fn make_sources(host: &Host, shared: &Shared) -> anyhow::Result<Sources> {
 }
 
 /// Takes rule set, sources and keys of a changed configuration; one that does not hold changes nothing.
-async fn follow(host: Host, console: Console, sources: Arc<ArcSwap<Sources>>, stop: CancellationToken) {
+async fn follow(host: Host, console: Console, stop: CancellationToken) {
     let mut configuration: watch::Receiver<Arc<Shared>> = host.configuration.clone();
     loop {
         tokio::select! {
@@ -135,7 +139,7 @@ async fn follow(host: Host, console: Console, sources: Arc<ArcSwap<Sources>>, st
             changed = configuration.changed() => if changed.is_err() { return stop.cancelled().await },
         }
         let shared = configuration.borrow_and_update().clone();
-        match reload(&host, &console, &sources, shared).await {
+        match reload(&host, &console, shared).await {
             Ok(()) => info!("the console works by the changed configuration"),
             Err(error) => {
                 error!(error = format!("{error:#}"), "the console works by the configuration before")
@@ -144,12 +148,7 @@ async fn follow(host: Host, console: Console, sources: Arc<ArcSwap<Sources>>, st
     }
 }
 
-async fn reload(
-    host: &Host,
-    console: &Console,
-    sources: &ArcSwap<Sources>,
-    shared: Arc<Shared>,
-) -> anyhow::Result<()> {
+async fn reload(host: &Host, console: &Console, shared: Arc<Shared>) -> anyhow::Result<()> {
     let mut diagnostics = Diagnostics::new();
     let keys = shared.keys("console", &mut diagnostics).ok_or(ServiceError::Configuration(diagnostics))?;
     check_listen("console", console.settings.listen, &keys)?;
@@ -159,7 +158,7 @@ async fn reload(
         tokio::task::spawn_blocking(move || compile(&shared)).await?.map_err(ServiceError::Configuration)?;
     console.keys.store(Arc::new(ring));
     console.rules.store(Arc::new(rules));
-    sources.store(Arc::new(made));
+    console.sources.store(Arc::new(made));
     Ok(())
 }
 

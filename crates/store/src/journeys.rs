@@ -21,6 +21,8 @@ pub struct JourneyEntry {
 /// Which events are looked for: those that fit everything given.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EventFilter {
+    /// The whole id.
+    pub id: Option<String>,
     /// What the id begins with.
     pub id_prefix: Option<String>,
     /// The source.

@@ -1,7 +1,7 @@
 //! Destinations: their state, what waits for them, pause and resume.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::routing::{get, post};
 use chrono::Utc;
 use serde::Deserialize;
@@ -12,9 +12,11 @@ use trunkline_sdk::core::DestinationName;
 use trunkline_sdk::store::{DeadLetterFilter, DeadLetterState, DestinationState};
 
 use super::account::lag;
+use super::ask::{Act, Named, Nothing};
 use super::audit::note;
+use super::guard::Who;
 use super::problem::Problem;
-use super::{Console, Operation, Who, act, read, views};
+use super::{Console, Operation, act, read, views};
 
 pub(super) fn operations() -> Vec<Operation> {
     let pause = r#"{"reason": "maintenance at the CRM until noon"}"#;
@@ -50,7 +52,7 @@ async fn list(State(console): State<Console>) -> Result<Json<Value>, Problem> {
     Ok(Json(json!({ "items": items })))
 }
 
-async fn show(State(console): State<Console>, Path(name): Path<String>) -> Result<Json<Value>, Problem> {
+async fn show(State(console): State<Console>, Named(name): Named) -> Result<Json<Value>, Problem> {
     let (name, entry) = find(&console, &name)?;
     view(&console, &name, &entry).await.map(Json)
 }
@@ -72,20 +74,20 @@ async fn view(console: &Console, name: &DestinationName, entry: &DestinationEntr
     Ok(view)
 }
 
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Pause {
+    #[serde(default)]
     reason: String,
 }
 
 async fn pause_it(
     State(console): State<Console>,
     who: Who,
-    Path(name): Path<String>,
-    body: Option<Json<Pause>>,
+    Named(name): Named,
+    Act(Pause { reason }): Act<Pause>,
 ) -> Result<Json<Value>, Problem> {
     let (name, entry) = find(&console, &name)?;
-    let reason = body.unwrap_or_default().0.reason;
     note(&console, &who, "pause", name.as_str(), json!({ "reason": reason })).await?;
     let now = Utc::now();
     let state = DestinationState::Paused { by: who.0.name.to_string(), reason, since: now };
@@ -96,7 +98,8 @@ async fn pause_it(
 async fn resume(
     State(console): State<Console>,
     who: Who,
-    Path(name): Path<String>,
+    Named(name): Named,
+    Act(Nothing {}): Act<Nothing>,
 ) -> Result<Json<Value>, Problem> {
     let (name, entry) = find(&console, &name)?;
     note(&console, &who, "resume", name.as_str(), json!({})).await?;

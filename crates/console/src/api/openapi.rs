@@ -2,7 +2,6 @@
 
 use axum::Json;
 use serde_json::{Map, Value, json};
-use trunkline_sdk::config::Scope;
 
 use super::{Operation, operations};
 
@@ -31,23 +30,17 @@ fn describe(operations: &[Operation]) -> Value {
 
 fn describe_one(operation: &Operation) -> Value {
     let query = operation.query.iter().map(|(name, meaning)| {
-        json!({ "name": name, "in": "query", "required": false, "description": meaning, "schema": { "type": "string" } })
+        let kind = if ["limit", "status"].contains(name) { "integer" } else { "string" };
+        json!({ "name": name, "in": "query", "required": false, "description": meaning, "schema": { "type": kind } })
     });
-    let in_path = operation.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-    let in_path = in_path
+    let in_path = in_path(operation.path)
         .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }));
-    let problem = |meaning: &str| json!({ "description": meaning, "content": { "application/problem+json": { "schema": { "type": "object" } } } });
     let mut described = json!({
+        "operationId": operation_id(operation),
         "summary": operation.summary,
         "x-scope": operation.scope.as_str(),
         "parameters": in_path.chain(query).collect::<Vec<_>>(),
-        "responses": {
-            "2XX": { "description": "Done", "content": { "application/json": { "schema": { "type": "object" } } } },
-            "400": problem("The request can't be read"),
-            "401": problem("No valid key"),
-            "403": problem(if operation.scope == Scope::Operate { "The key lacks the scope `operate`" } else { "The key lacks the scope `read`" }),
-            "503": problem("The store or the broker can't be had"),
-        },
+        "responses": responses(operation),
     });
     if let Ok(example) = serde_json::from_str::<Value>(operation.body) {
         described["requestBody"] = json!({
@@ -56,6 +49,40 @@ fn describe_one(operation: &Operation) -> Value {
         });
     }
     described
+}
+
+fn responses(operation: &Operation) -> Value {
+    let problem = |meaning: &str| json!({ "description": meaning, "content": { "application/problem+json": { "schema": { "type": "object" } } } });
+    let acts = operation.method == "post";
+    let content = if operation.path.ends_with("/tail") { "application/x-ndjson" } else { "application/json" };
+    let mut responses = json!({
+        "2XX": { "description": "Done", "content": { content: { "schema": { "type": "object" } } } },
+        "400": problem("The request can't be read, or means too much"),
+        "401": problem("No valid key"),
+        "403": problem(&format!("The key lacks the scope `{}`", operation.scope.as_str())),
+        "503": problem("The store or the broker can't be had; `Retry-After` says when to ask again"),
+    });
+    if acts || in_path(operation.path).next().is_some() || operation.path.ends_with("/explain") {
+        responses["404"] = problem("There is no such thing");
+    }
+    if acts || operation.path.ends_with("/explain") {
+        responses["409"] = problem("Not as things are; the detail says what to do");
+    }
+    if acts {
+        responses["415"] = problem("The body is not JSON");
+    }
+    responses
+}
+
+fn in_path(path: &'static str) -> impl Iterator<Item = &'static str> {
+    path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+}
+
+/// Method and path as one word, for generators of clients.
+fn operation_id(operation: &Operation) -> String {
+    let path = operation.path.trim_start_matches("/api/v1/");
+    let words = path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    std::iter::once(operation.method).chain(words).collect::<Vec<_>>().join("_")
 }
 
 #[cfg(test)]

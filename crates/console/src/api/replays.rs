@@ -1,23 +1,29 @@
 //! Replays: select, look first, start, follow, cancel.
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use chrono::Utc;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use trunkline_sdk::core::DestinationName;
 use trunkline_sdk::core::config::Rate;
-use trunkline_sdk::store::{DeadLetterFilter, NewReplay, Refusal, Selection};
+use trunkline_sdk::store::words::Word;
+use trunkline_sdk::store::{DeadLetterFilter, NewReplay, Refusal, ReplayState, Selection};
 
-use super::audit::{PAGE, PageQuery, note};
+use super::ask::{Act, Asked, Named, Nothing, PAGE};
+use super::audit::note;
+use super::guard::Who;
 use super::problem::Problem;
-use super::{Console, Operation, Who, act, read, views};
+use super::{Console, Operation, act, read, views};
+use crate::replay::GATEWAY;
 
 /// Refused dead letters that an answer names, at most; it counts all.
 const NAMED: usize = 100;
+/// Destinations that a refusal names, at most.
+const DESTINATIONS: u32 = 20;
 
 pub(super) fn operations() -> Vec<Operation> {
     let example = r#"{"filter": {"destination": "crm", "reason": "attempts_exhausted"}, "rate": "50/s", "dry_run": true}"#;
@@ -33,12 +39,8 @@ pub(super) fn operations() -> Vec<Operation> {
     ]
 }
 
-async fn list(
-    State(console): State<Console>,
-    page: Result<Query<PageQuery>, QueryRejection>,
-) -> Result<Json<Value>, Problem> {
-    let Query(page) = page?;
-    let (replays, next) = console.store.list_replays(&page.page()).await?;
+async fn list(State(console): State<Console>, asked: Asked) -> Result<Json<Value>, Problem> {
+    let (replays, next) = console.store.list_replays(&asked.page()?).await?;
     let mut items = Vec::with_capacity(replays.len());
     for replay in &replays {
         items.push(views::replay(replay, &console.store.replay_progress(&replay.made.id).await?));
@@ -46,7 +48,7 @@ async fn list(
     Ok(Json(json!({ "items": items, "next": next })))
 }
 
-async fn show(State(console): State<Console>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
+async fn show(State(console): State<Console>, Named(id): Named) -> Result<Json<Value>, Problem> {
     view(&console, &id).await.map(Json)
 }
 
@@ -76,18 +78,18 @@ struct Start {
 async fn start(
     State(console): State<Console>,
     who: Who,
-    body: Result<Json<Start>, JsonRejection>,
+    Act(mut asked): Act<Start>,
 ) -> Result<Response, Problem> {
-    let Json(asked) = body?;
+    let destination = destination(&console, &asked.filter).await?;
+    asked.filter.destination = Some(destination.clone());
     let max_replays = console.settings.max_replays;
     let selection = console.store.select_for_replay(&asked.filter, asked.force, max_replays).await?;
     if asked.dry_run {
-        return Ok(Json(describe(&selection, "would_replay")).into_response());
+        return Ok(Json(describe(&destination, &selection)).into_response());
     }
     if selection.eligible.is_empty() {
         return Err(nothing_to_replay(&selection));
     }
-    let destination = destination(&console, &asked.filter, &selection).await?;
     let replay = NewReplay {
         id: uuid::Uuid::now_v7().simple().to_string(),
         destination: destination.clone(),
@@ -109,44 +111,63 @@ async fn start(
     Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
 }
 
-/// A replay reaches one destination: the filter's, or that of its first dead letter when the filter names none.
-async fn destination(
-    console: &Console,
-    filter: &DeadLetterFilter,
-    selection: &Selection,
-) -> Result<String, Problem> {
-    if let Some(destination) = &filter.destination {
-        return Ok(destination.clone());
-    }
-    let first = selection.eligible.first().map_or("", String::as_str);
-    let stored = console.store.dead_letter(first).await?;
-    let stored = stored.ok_or_else(|| Problem::not_found("The dead letters are gone."))?;
-    if selection.eligible.len() > 1 && filter.ids.is_none() {
+/// A replay reaches one destination, and one that takes deliveries. Which one is the filter's, or that of everything the
+/// filter means.
+async fn destination(console: &Console, filter: &DeadLetterFilter) -> Result<String, Problem> {
+    if *filter == DeadLetterFilter::default() {
         return Err(Problem::malformed(
-            "Name the destination in the filter: a replay reaches one destination.",
+            "An empty filter means every dead letter. Name a destination, for example `{\"filter\": {\"destination\": \"crm\"}}`.",
         ));
     }
-    Ok(stored.summary.channel)
+    let origins = console.store.origins_of_dead_letters(filter, DESTINATIONS).await?;
+    let [origin] = origins.as_slice() else {
+        return Err(match origins.as_slice() {
+            [] => Problem::not_found("No dead letter fits the filter."),
+            several => Problem::malformed(format!(
+                "These dead letters are of several destinations: {}. A replay reaches one: name it in the filter.",
+                several.join(", ")
+            )),
+        });
+    };
+    let shared = console.configuration.borrow().clone();
+    let configured = DestinationName::parse(origin).is_ok_and(|name| shared.destinations.contains_key(&name));
+    if configured || [GATEWAY, ROUTER].contains(&origin.as_str()) {
+        return Ok(origin.clone());
+    }
+    Err(Problem::conflict(format!(
+        "Destination `{origin}` is not configured any more: nothing would take these deliveries. Configure it again, or discard them."
+    )))
 }
 
+/// Where records that are no event die: nothing of it can be replayed, and the selection says so.
+const ROUTER: &str = "router";
+
 fn nothing_to_replay(selection: &Selection) -> Problem {
-    match selection.refused.first() {
-        None => Problem::not_found("No dead letter fits the filter."),
-        Some((id, why)) => Problem::conflict(format!(
-            "None of {} dead letters is replayed; {id}: {why}.{}",
-            selection.refused.len(),
-            if forcible(why) { " Repeat it with `force` to replay it all the same." } else { "" },
-        )),
-    }
+    let Some((id, why)) = selection.refused.first() else {
+        return Problem::not_found("No dead letter fits the filter.");
+    };
+    let remedy = match why {
+        Refusal::Malformed => " It can only be discarded.",
+        Refusal::DeadAgain => " Replay the newer one.",
+        Refusal::OtherDestination => "",
+        Refusal::Replaying | Refusal::Delivered | Refusal::Discarded | Refusal::TooManyReplays(_) => {
+            " Repeat it with `force` to replay it all the same."
+        }
+    };
+    Problem::conflict(match selection.refused.len() {
+        1 => format!("Dead letter {id} is not replayed: {why}.{remedy}"),
+        number => format!("None of {number} dead letters is replayed. The first, {id}: {why}.{remedy}"),
+    })
 }
 
 fn forcible(refusal: &Refusal) -> bool {
     !matches!(refusal, Refusal::Malformed | Refusal::DeadAgain | Refusal::OtherDestination)
 }
 
-fn describe(selection: &Selection, name: &str) -> Value {
+fn describe(destination: &str, selection: &Selection) -> Value {
     json!({
-        name: selection.eligible.len(),
+        "destination": destination,
+        "would_replay": selection.eligible.len(),
         "ids": selection.eligible.iter().take(NAMED).collect::<Vec<_>>(),
         "refused_count": selection.refused.len(),
         "refused": named(&selection.refused),
@@ -161,12 +182,14 @@ fn named(refused: &[(String, Refusal)]) -> Value {
 async fn cancel(
     State(console): State<Console>,
     who: Who,
-    Path(id): Path<String>,
+    Named(id): Named,
+    Act(Nothing {}): Act<Nothing>,
 ) -> Result<Json<Value>, Problem> {
-    view(&console, &id).await?;
-    note(&console, &who, "cancel_replay", &id, json!({})).await?;
-    match console.store.cancel_replay(&id, &who.0.name, Utc::now()).await? {
-        Some(skipped) => Ok(Json(json!({ "id": id, "cancelled": true, "not_sent": skipped }))),
-        None => Err(Problem::conflict("The replay is not running any more.")),
+    let over = || Problem::conflict("The replay is not running any more.");
+    if view(&console, &id).await?["state"] != ReplayState::Running.word() {
+        return Err(over());
     }
+    note(&console, &who, "cancel_replay", &id, json!({})).await?;
+    let skipped = console.store.cancel_replay(&id, &who.0.name, Utc::now()).await?.ok_or_else(over)?;
+    Ok(Json(json!({ "id": id, "cancelled": true, "not_sent": skipped })))
 }

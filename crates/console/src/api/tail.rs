@@ -3,19 +3,20 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
 use futures::stream;
-use serde::Deserialize;
 use serde_json::{Value, json};
-use trunkline_sdk::broker::{ChannelName, Observer, Received, Start};
+use tracing::warn;
+use trunkline_sdk::broker::{ChannelName, ConsumeError, Observer, Received, Start};
 use trunkline_sdk::core::journey::JourneyRecord;
 use trunkline_sdk::core::{DeadLetter, Delivery, Event, TypeCatalogue};
+use trunkline_sdk::store::words::Word;
 
+use super::ask::Asked;
 use super::problem::Problem;
 use super::{Console, Operation, read, views};
 
@@ -30,35 +31,29 @@ pub(super) fn operations() -> Vec<Operation> {
     })]
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Asked {
-    channel: Option<String>,
-    from: Option<String>,
-    limit: Option<u64>,
-}
-
-async fn tail(
-    State(console): State<Console>,
-    asked: Result<Query<Asked>, QueryRejection>,
-) -> Result<Response, Problem> {
-    let Query(asked) = asked?;
-    let channel = ChannelName::parse(asked.channel.as_deref().unwrap_or("events"))
-        .map_err(|error| Problem::malformed(format!("Query `channel`: {error}.")))?;
-    let from = match asked.from.as_deref() {
+async fn tail(State(console): State<Console>, asked: Asked) -> Result<Response, Problem> {
+    let limit = asked.parsed("limit", "a number")?.unwrap_or(u64::MAX);
+    let channel = asked.text("channel").unwrap_or("events");
+    let channel = ChannelName::parse(channel).map_err(|_| {
+        Problem::malformed(format!("Query parameter `channel`: `{}` is no channel.", channel.escape_debug()))
+    })?;
+    let from = match asked.text("from") {
         None | Some("newest") => Start::Newest,
         Some("oldest") => Start::Oldest,
         Some(other) => {
             let other = other.escape_debug();
             return Err(Problem::malformed(format!(
-                "Query `from`: `{other}` is neither `newest` nor `oldest`."
+                "Query parameter `from`: `{other}` is neither `newest` nor `oldest`."
             )));
         }
     };
     let observer = console.broker.observe(&channel, from).await;
-    let observer = observer.map_err(|error| Problem::not_found(format!("{error}.")))?;
+    let observer = observer.map_err(|error| match error {
+        ConsumeError::UnknownChannel(_) => Problem::not_found(format!("Channel `{channel}` is not there.")),
+        error => Problem::unavailable(format!("Channel `{channel}` can't be observed: {error}.")),
+    })?;
     let catalogue = console.configuration.borrow().catalogue.clone();
-    let lines = lines(observer, catalogue, asked.limit.unwrap_or(u64::MAX));
+    let lines = lines(observer, catalogue, limit);
     Ok(([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response())
 }
 
@@ -74,7 +69,13 @@ fn lines(
             if left == 0 {
                 return None;
             }
-            let mut records = observer.next().await.ok()?;
+            let mut records = match observer.next().await {
+                Ok(records) => records,
+                Err(error) => {
+                    warn!(%error, "a tail ends early");
+                    return None;
+                }
+            };
             records.truncate(usize::try_from(left).unwrap_or(usize::MAX));
             let text: String =
                 records.iter().map(|record| format!("{}\n", line(record, &catalogue))).collect();
@@ -122,7 +123,10 @@ fn content(channel: &str, record: &Received, catalogue: &TypeCatalogue) -> (&'st
         ),
         _ => DeadLetter::decode(bytes).map_or_else(
             |_| undecodable(),
-            |dead| ("dead_letter", json!({ "id": dead.id(), "detail": dead.detail })),
+            |dead| {
+                let value = json!({ "id": dead.id(), "reason": dead.reason.word(), "detail": dead.detail });
+                ("dead_letter", value)
+            },
         ),
     }
 }

@@ -9,7 +9,8 @@ use trunkline_sdk::core::journey::JourneyStep;
 use trunkline_sdk::core::{Attempt, Body, Delivery, Event};
 use trunkline_sdk::store::words::{ClassKind, Word};
 use trunkline_sdk::store::{
-    DeadLetterGroup, DeadLetterSummary, DestinationState, Replay, ReplayProgress, StoredDeadLetter,
+    DeadLetterFilter, DeadLetterGroup, DeadLetterSummary, DestinationState, Replay, ReplayProgress,
+    StoredDeadLetter,
 };
 
 /// One line of a list of dead letters.
@@ -34,8 +35,17 @@ pub fn summary(item: &DeadLetterSummary) -> Value {
     })
 }
 
-/// Dead letters of one cause, with the filter that means them.
-pub fn group(group: &DeadLetterGroup) -> Value {
+/// Dead letters of one cause, with the filter that means them and no others; `asked` is what was grouped.
+pub fn group(group: &DeadLetterGroup, asked: &DeadLetterFilter) -> Value {
+    let filter = DeadLetterFilter {
+        destination: Some(group.channel.clone()),
+        subscription: Some(group.subscription.clone()),
+        reason: Some(group.reason),
+        class: group.class,
+        status: Some(group.status.unwrap_or(0)),
+        cause: Some(group.cause.clone()),
+        ..asked.clone()
+    };
     json!({
         "origin": group.channel,
         "subscription": group.subscription,
@@ -47,12 +57,7 @@ pub fn group(group: &DeadLetterGroup) -> Value {
         "first": group.first,
         "last": group.last,
         "sample": group.sample,
-        "filter": {
-            "destination": group.channel,
-            "subscription": group.subscription,
-            "reason": group.reason.word(),
-            "cause": group.cause,
-        },
+        "filter": filter,
     })
 }
 

@@ -40,6 +40,11 @@ impl ProblemDetails {
         self.status
     }
 
+    /// What is wrong and what to do.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// Its stable word; a bounded label for metrics.
     pub fn reason(&self) -> &'static str {
         self.reason

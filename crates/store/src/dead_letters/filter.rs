@@ -41,7 +41,7 @@ pub struct DeadLetterFilter {
     /// Where it stands.
     #[serde(with = "words::optional", skip_serializing_if = "Option::is_none")]
     pub state: Option<DeadLetterState>,
-    /// The platform's status code in the last attempt.
+    /// The platform's status code in the last attempt; 0 for none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u32>,
     /// The whole cause, as a group has it.
@@ -81,8 +81,14 @@ pub(crate) fn push_filter(query: &mut QueryBuilder<Db>, filter: &DeadLetterFilte
     push_equal(query, "class", filter.class.map(Word::word));
     push_equal(query, "state", filter.state.map(Word::word));
     push_equal(query, "cause", filter.cause.as_deref());
-    if let Some(status) = filter.status {
-        query.push(" AND status = ").push_bind(i64::from(status));
+    match filter.status {
+        None => {}
+        Some(0) => {
+            query.push(" AND status IS NULL");
+        }
+        Some(status) => {
+            query.push(" AND status = ").push_bind(i64::from(status));
+        }
     }
     if let Some(since) = filter.since {
         query.push(" AND time >= ").push_bind(micros(since));
@@ -91,6 +97,10 @@ pub(crate) fn push_filter(query: &mut QueryBuilder<Db>, filter: &DeadLetterFilte
         query.push(" AND time < ").push_bind(micros(until));
     }
     if let Some(text) = &filter.text {
+        // SQLite takes a pattern to end at NUL: it would mean everything.
+        if text.contains('\0') {
+            query.push(" AND 1 = 0");
+        }
         let pattern = containing(text);
         query.push(" AND (lower(detail) LIKE ").push_bind(pattern.clone()).push(" ESCAPE '\\'");
         query.push(" OR lower(event_id) LIKE ").push_bind(pattern).push(" ESCAPE '\\')");

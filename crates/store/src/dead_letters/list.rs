@@ -42,6 +42,22 @@ impl Store {
         row::unsigned(&query.build().fetch_one(self.connections.read()).await?, "count")
     }
 
+    /// Where the dead letters that `filter` means died, by name, at most `limit` of them: destinations, `router`,
+    /// `gateway`.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn origins_of_dead_letters(
+        &self,
+        filter: &DeadLetterFilter,
+        limit: u32,
+    ) -> Result<Vec<String>, StoreError> {
+        let mut query = QueryBuilder::<Db>::new("SELECT DISTINCT channel FROM dead_letters");
+        push_filter(&mut query, filter);
+        query.push(" ORDER BY channel LIMIT ").push_bind(i64::from(limit));
+        Ok(query.build_query_scalar().fetch_all(self.connections.read()).await?)
+    }
+
     /// The dead letters that `filter` means by cause, the largest groups first, at most `limit` of them.
     ///
     /// # Errors

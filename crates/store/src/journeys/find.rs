@@ -23,6 +23,9 @@ impl Store {
             "SELECT source, event_id, event_type, MIN(time) AS first, MAX(time) AS last, \
              MAX(sequence) AS last_sequence FROM journey_steps WHERE event_id <> ''",
         );
+        if let Some(id) = &filter.id {
+            query.push(" AND event_id = ").push_bind(id);
+        }
         if let Some(prefix) = &filter.id_prefix {
             query.push(" AND event_id >= ").push_bind(prefix);
             // No text that begins with the prefix is above the prefix followed by the highest character.

@@ -70,6 +70,7 @@ async fn every_filter_means_what_it_says() {
     check(DeadLetterFilter { reason: Some(DeadLetterReason::Rejected), ..all() }, &["5"]).await;
     check(DeadLetterFilter { class: Some(ClassKind::Rejected), ..all() }, &["5"]).await;
     check(DeadLetterFilter { status: Some(404), ..all() }, &[]).await;
+    check(DeadLetterFilter { status: Some(0), ..all() }, &["", ""]).await;
     check(DeadLetterFilter { state: Some(DeadLetterState::Discarded), ..all() }, &[]).await;
     check(DeadLetterFilter { event_id: Some("4".to_owned()), ..all() }, &["4"]).await;
     check(DeadLetterFilter { kind: Some("commerce.order".to_owned()), ..all() }, &[]).await;
@@ -82,10 +83,20 @@ async fn every_filter_means_what_it_says() {
     check(text("0%it"), &[]).await;
     check(text("_"), &["5"]).await;
     check(text("\\"), &[]).await;
+    check(text("\0"), &[]).await;
+    check(text("5\0"), &[]).await;
     check(text("'odd'"), &["5"]).await;
     check(text("') OR 1 = 1 --"), &[]).await;
     check(DeadLetterFilter { source: Some("' OR '1' = '1".to_owned()), ..all() }, &[]).await;
     assert_eq!(ids(&store, all()).await.len(), 7);
+    let origins = |filter, limit| {
+        let store = store.clone();
+        async move { store.origins_of_dead_letters(&filter, limit).await.unwrap() }
+    };
+    assert_eq!(origins(all(), 10).await, ["crm", "erp", "gateway", "router"]);
+    assert_eq!(origins(all(), 2).await.len(), 2);
+    assert_eq!(origins(text("order 4"), 10).await, ["erp"]);
+    assert!(origins(text("nothing"), 10).await.is_empty());
 }
 
 #[tokio::test]

@@ -80,6 +80,10 @@ async fn events_are_found_by_the_beginning_of_their_id() {
     assert_eq!(ids(prefix("ab")).await, ab);
     assert_eq!(ids(prefix("a%")).await, [named("a%", Step::Accepted)]);
     assert_eq!(ids(prefix("")).await.len(), 4);
+    let whole = EventFilter { id: Some("b".to_owned()), ..EventFilter::default() };
+    assert_eq!(ids(whole).await, [named("b", Step::Accepted)]);
+    let half = EventFilter { id: Some("ab".to_owned()), ..EventFilter::default() };
+    assert_eq!(ids(half).await, []);
     let kind = EventFilter { kind: Some("commerce.order.created".to_owned()), ..EventFilter::default() };
     assert_eq!(ids(kind).await.len(), 4);
     let window = EventFilter { since: Some(at(1)), until: Some(at(3)), ..EventFilter::default() };
