@@ -24,7 +24,9 @@ pub mod topology;
 pub mod webhook;
 
 pub use destination::{Context, Delivered, DeliveryError, Destination, Preview, SetupError};
-pub use registry::{AdapterKind, Adapters, AnyDestination, AnySource, AnyWebhookSource, MadeSource, MakeError};
+pub use registry::{
+    AdapterKind, Adapters, AnyDestination, AnySource, AnyWebhookSource, MadeSource, MakeError,
+};
 pub use secrets::{SecretError, SecretText, Secrets};
 pub use source::{EmitError, Emitter, Source};
 pub use webhook::{NormalizeError, Normalized, Refusal, WebhookRequest, WebhookSource};

@@ -30,6 +30,7 @@ enum Command {
     /// Measure, with the limit beside ours: embedded, route, match, gateway, idle
     Bench {
         /// What to measure, and its options; none for all
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
     /// Write the Rust code and the descriptor set from proto/
