@@ -5,6 +5,8 @@
 //! in `ce-` headers. Data is checked here as far as every reader depends on it: JSON must be JSON, without duplicate
 //! keys, nested no deeper than 64.
 
+use std::error::Error as _;
+
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use bytes::Bytes;
@@ -64,5 +66,8 @@ fn structured(body: &[u8]) -> Result<Event, Problem> {
 }
 
 fn batch(body: &[u8]) -> Result<Vec<Event>, Problem> {
-    from_json_batch(body).map_err(|error| Problem::malformed(format!("The batch can't be read: {error}.")))
+    from_json_batch(body).map_err(|error| {
+        let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+        Problem::malformed(format!("The batch can't be read: {error}{cause}."))
+    })
 }

@@ -15,6 +15,7 @@ pub mod server;
 pub mod settings;
 
 mod api;
+mod linger;
 mod polling;
 mod service;
 mod window;

@@ -29,6 +29,7 @@ use trunkline_sdk::service::{Host, ServiceError};
 use trunkline_sdk::{AnyWebhookSource, metric};
 
 use crate::intake::{Intake, IntakeParts};
+use crate::linger::linger;
 use crate::polling::{self, Polling};
 use crate::problem::Problem;
 use crate::settings::GatewaySettings;
@@ -186,6 +187,7 @@ fn routes(gateway: Arc<Gateway>) -> Router {
         .method_not_allowed_fallback(|| async { Problem::method() })
         // Bodies are limited where they are read, with a message of our own.
         .layer(DefaultBodyLimit::disable())
+        .layer(axum::middleware::map_request(linger))
         .layer(axum::middleware::from_fn(measured))
         .with_state(gateway)
 }
