@@ -7,6 +7,8 @@ use crate::ports;
 /// What an instance is started with.
 #[derive(Debug, Clone, Default)]
 pub struct Setup {
+    /// The broker's address; empty for the embedded engine in the instance's folder.
+    pub broker: String,
     /// Further settings of `gateway:`, one a line.
     pub gateway: String,
     /// Further settings of `console:`, one a line.
@@ -54,7 +56,8 @@ impl Setup {
 
     pub(crate) fn render(&self, ports: Ports) -> String {
         let Ports { gateway, console, admin } = ports;
-        let mut text = "version: 1\nbroker: embedded:./data\nstore: sqlite:./data/store.db\n".to_owned();
+        let broker = if self.broker.is_empty() { "embedded:./data" } else { &self.broker };
+        let mut text = format!("version: 1\nbroker: {broker}\nstore: sqlite:./data/store.db\n");
         let services =
             [("gateway", Some(gateway), &*self.gateway), ("console", Some(console), &*self.console)];
         for (name, listen, settings) in

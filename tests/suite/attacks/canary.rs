@@ -21,6 +21,21 @@ const CANARIES: [(&str, &str); 8] = [
     ("OPERATOR", "canary-console-key-21bc"),
 ];
 
+/// What is asked of the console.
+const LOOKED_AT: [&str; 11] = [
+    "account",
+    "audit",
+    "destinations",
+    "dead-letters",
+    "dead-letters/groups",
+    "replays",
+    "events",
+    "explain?id=no",
+    "openapi.json",
+    "tail?channel=events&from=oldest&limit=3",
+    "tail?channel=journey&from=oldest&limit=3",
+];
+
 fn sections(receiver: &Receiver) -> String {
     let url = receiver.url("/x");
     format!(
@@ -112,26 +127,19 @@ async fn exercise(bus: &Instance) -> Vec<(String, String)> {
         (ids.len() >= 4).then_some(ids)
     })
     .await;
-    let mut paths: Vec<String> = [
-        "account",
-        "audit",
-        "destinations",
-        "dead-letters",
-        "dead-letters/groups",
-        "replays",
-        "events",
-        "explain?id=no",
-        "openapi.json",
-        "tail?channel=events&from=oldest&limit=3",
-        "tail?channel=journey&from=oldest&limit=3",
-    ]
-    .iter()
-    .map(|path| format!("/api/v1/{path}"))
-    .collect();
-    paths.extend(letters.iter().map(|id| format!("/api/v1/dead-letters/{id}")));
-    for path in paths {
-        said.push((path.clone(), text(&get(&path).await)));
+    for path in LOOKED_AT {
+        said.push((path.to_owned(), text(&get(&format!("/api/v1/{path}")).await)));
     }
+    for id in &letters {
+        said.push((id.clone(), text(&get(&format!("/api/v1/dead-letters/{id}")).await)));
+    }
+    said.extend(commands(bus, &letters[0]).await);
+    said
+}
+
+/// What the command line prints.
+async fn commands(bus: &Instance, letter: &str) -> Vec<(String, String)> {
+    let mut said = Vec::new();
     let event = bus.folder().join("event.json");
     std::fs::write(&event, fixture::event("tried", "suite.made", json!({})).to_string()).unwrap();
     let event = event.to_str().unwrap();
@@ -140,7 +148,7 @@ async fn exercise(bus: &Instance) -> Vec<(String, String)> {
         &["try", event],
         &["try", event, "--json"],
         &["dlq", "list"],
-        &["dlq", "show", &letters[0]],
+        &["dlq", "show", letter],
         &["destinations"],
         &["explain", "no"],
         &["pause", "basic"],

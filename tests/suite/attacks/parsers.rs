@@ -57,9 +57,9 @@ async fn hostile_bodies_are_refused_at_once() {
     ];
     let protobuf: &[(&str, &str)] = &[("content-type", "application/cloudevents+protobuf")];
     let deep = |open: &str, close: &str| format!("{}{}", open.repeat(100_000), close.repeat(100_000));
-    let keys: String = (0..90_000).map(|at| format!("\"{at}\":0,")).collect();
+    let keys: String = (0..9_000).map(|at| format!("\"{at}\":0,")).collect();
     let same: String = "\"a\":0,".repeat(100_000);
-    let cases: [(&str, &[(&str, &str)], Vec<u8>); 12] = [
+    let cases: [(&str, &[(&str, &str)], Vec<u8>); 13] = [
         ("deep arrays", structured, with_data(&deep("[", "]"))),
         ("deep objects", structured, with_data(&deep("{\"a\":", "}"))),
         ("deep and unclosed", structured, with_data(&"[".repeat(500_000))),
@@ -83,7 +83,7 @@ async fn hostile_bodies_are_refused_at_once() {
         // The figure is 10 ms of parsing; what a busy machine adds to one request is not known.
         assert!(began.elapsed() < Duration::from_secs(2), "{name}: {:?}", began.elapsed());
     }
-    // Many keys are no fault; they are data like any other, and quick.
+    // So many keys are no fault; they are data like any other, and quick.
     let began = Instant::now();
     post(&bus, structured, with_data(&format!("{{{keys}\"last\":0}}"))).await.expect(202);
     receiver.wait_for(1, SOON).await.expect("what is right did not arrive");

@@ -49,7 +49,7 @@ impl Facts {
                 }
                 for (key, value) in members {
                     match value {
-                        // What has no canonical field is kept as JSON text under the platform's name.
+                        // What has no canonical field is kept as JSON text under the platform's name for it.
                         Value::String(text) if name == "fields_json" => {
                             self.gather(key, &serde_json::from_str(text).unwrap());
                         }
@@ -63,7 +63,11 @@ impl Facts {
     /// Whether a fact is there, in its canonical form or as the platform wrote it.
     pub(super) fn hold(&self, fact: &Fact) -> bool {
         match fact {
-            Fact::Id(_, id) => self.texts.contains(id),
+            // A global id may be kept as the number it ends with.
+            Fact::Id(_, id) => {
+                let number = id.starts_with("gid://").then(|| id.rsplit('/').next()).flatten();
+                self.texts.contains(id) || number.is_some_and(|number| self.texts.contains(number))
+            }
             Fact::Amount(_, text) => {
                 let units: i64 = text.replace('.', "").parse().unwrap();
                 let same = |(_, held): &(String, i64)| *held == units;
@@ -115,7 +119,6 @@ fn leaf(path: &str, key: &str, value: &Value, siblings: &serde_json::Map<String,
         let exact = global.and_then(|global| global.rsplit('/').next()).map(str::to_owned);
         return Some(Fact::Id(path, exact.unwrap_or(text)));
     }
-    // Its own number is in the global id beside it, so the two need not be kept twice.
     if key.ends_with("_id") || key.ends_with("_ids") {
         return Some(Fact::Id(path, text));
     }

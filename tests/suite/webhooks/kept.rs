@@ -123,7 +123,7 @@ async fn an_order_and_its_refund_are_what_the_shop_said() {
     let created = chrono::DateTime::parse_from_rfc3339(order["created_at"].as_str().unwrap()).unwrap();
     assert_eq!(created.to_utc().to_rfc3339(), "2022-01-01T00:00:00+00:00");
     assert_eq!(order["line_items"][0]["id"], "866550311766439020");
-    assert_eq!(order["line_items"][0]["price"], money(19_900));
+    assert_eq!(order["line_items"][0]["unit_price"], money(19_900));
     assert_eq!(events[0]["partitionkey"], "order:820982911946154508");
     assert_eq!(refund["id"], "890088186047892319");
     // The refund names its order by a number that the recorder rounded.
