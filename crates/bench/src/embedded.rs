@@ -14,7 +14,9 @@ use crate::process::{Meter, runtime};
 use crate::{Effort, log_append};
 
 const PUBLISHERS: u32 = 64;
-const LASTING: Duration = Duration::from_millis(1200);
+/// Short, because a shared disk changes its pace within seconds, and often, for the same reason.
+const LASTING: Duration = Duration::from_millis(400);
+const OFTEN: usize = 2;
 
 /// 64 concurrent publishers and one, each of single records of 1 KiB, each waiting for its confirmation.
 ///
@@ -24,7 +26,7 @@ pub fn measure(place: &Place, effort: Effort) -> anyhow::Result<Vec<Comparison>>
     let lasting = LASTING / effort.divide;
     let ours = |publishers| move || publish(place, publishers, lasting);
     let many = alternate(
-        effort.rounds,
+        effort.rounds * OFTEN,
         Box::new(|| log_append::alone(place, PUBLISHERS, lasting)),
         vec![(
             "embedded: 64 publishers against append + fdatasync in groups of 64",
@@ -33,7 +35,7 @@ pub fn measure(place: &Place, effort: Effort) -> anyhow::Result<Vec<Comparison>>
         )],
     )?;
     let gathered = alternate(
-        effort.rounds,
+        effort.rounds * OFTEN,
         Box::new(|| log_append::gathered(place, PUBLISHERS, lasting)),
         vec![(
             "embedded: 64 publishers against 64 writers gathered into append + fdatasync",
@@ -42,7 +44,7 @@ pub fn measure(place: &Place, effort: Effort) -> anyhow::Result<Vec<Comparison>>
         )],
     )?;
     let single = alternate(
-        effort.rounds,
+        effort.rounds * OFTEN,
         Box::new(|| log_append::alone(place, 1, lasting)),
         vec![(
             "embedded: 1 publisher against append + fdatasync of each record",

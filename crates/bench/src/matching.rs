@@ -42,16 +42,22 @@ pub fn measure(effort: Effort) -> anyhow::Result<Vec<Comparison>> {
     let calls = CALLS / effort.divide as usize;
     let asked = |section: &str, kinds, keys, calls| Asked::new(section, kinds, keys, calls);
     let one = asked(&section(1, one_type), 1, 1, calls)?;
-    let distinct = asked(&section(many, one_type), many, 1, calls)?;
+    let distinct = asked(&section(many, one_type), 1, 1, calls)?;
+    let spread = asked(&section(many, one_type), many, 1, calls)?;
     let transform = asked(TRANSFORM, 1, 1, calls / 10)?;
     let types = alternate(
         effort.rounds,
         Box::new(|| Ok(one.run())),
         vec![
             (
-                "match: 10,000 subscriptions on distinct types against 1",
+                "match: 10,000 subscriptions on distinct types against 1, the same events",
                 Aim::Time(Some(1.25)),
                 Box::new(|| Ok(distinct.run())),
+            ),
+            (
+                "match: 10,000 subscriptions on distinct types against 1, events of 1,000 of the types by turns",
+                Aim::Time(None),
+                Box::new(|| Ok(spread.run())),
             ),
             (
                 "match: 1 subscription, transform of four fields against none",

@@ -19,7 +19,7 @@ fn every_probe_runs_and_accounts_for_its_records() {
         .unwrap();
     let printed = String::from_utf8_lossy(&measured.stdout);
     assert!(measured.status.success(), "{printed}\n{}", String::from_utf8_lossy(&measured.stderr));
-    for (probe, lines) in [("embedded: ", 3), ("route: ", 2), ("match: ", 3), ("gateway: ", 2), ("idle: ", 2)]
+    for (probe, lines) in [("embedded: ", 3), ("route: ", 2), ("match: ", 4), ("gateway: ", 2), ("idle: ", 2)]
     {
         assert_eq!(printed.lines().filter(|line| line.starts_with(probe)).count(), lines, "{printed}");
     }

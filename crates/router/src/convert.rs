@@ -7,7 +7,9 @@ use trunkline_sdk::broker::{ChannelName, Outgoing, Received};
 use trunkline_sdk::config::JourneyMode;
 use trunkline_sdk::core::dead_letter::Contents;
 use trunkline_sdk::core::journey::{JourneyCounts, JourneyRecord, JourneyStep, Step};
-use trunkline_sdk::core::{DeadLetter, DeadLetterReason, Delivery, DestinationName, Event};
+use trunkline_sdk::core::{
+    DeadLetter, DeadLetterReason, Delivery, DestinationName, Event, SubscriptionName,
+};
 
 /// Headers of an event's record that its deliveries carry on.
 const CARRIED_HEADERS: [&str; 2] = ["traceparent", "tracestate"];
@@ -31,7 +33,7 @@ pub struct Converted {
     /// The rule failures, for the log and the metrics.
     pub failures: Vec<RuleFailure>,
     /// The subscriptions that matched with their destinations, one for each delivery made, for the metrics.
-    pub made: Vec<(String, String)>,
+    pub made: Vec<(SubscriptionName, DestinationName)>,
     /// How many of each.
     pub counts: JourneyCounts,
 }
@@ -87,7 +89,7 @@ impl Converter {
             made.subscription = routed.subscription.to_string();
             made.destination = routed.destination.to_string();
             steps.push(made);
-            converted.made.push((routed.subscription.to_string(), routed.destination.to_string()));
+            converted.made.push((routed.subscription.clone(), routed.destination.clone()));
             let output = self.deliver(record, event, routed, rules, now);
             match output {
                 Ok(output) => converted.outputs.push(output),

@@ -1,5 +1,6 @@
 //! The router's metrics.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use metrics::{counter, histogram};
@@ -15,9 +16,13 @@ pub(crate) fn batch(converted: &Converted, records: usize) {
     counter!(metric::ROUTER_EVENTS, "outcome" => "routed").increment(counts.routed);
     counter!(metric::ROUTER_EVENTS, "outcome" => "filtered").increment(counts.filtered);
     counter!(metric::ROUTER_EVENTS, "outcome" => "undecodable").increment(counts.undecodable);
-    for (subscription, destination) in &converted.made {
-        let labels = [("subscription", subscription.clone()), ("destination", destination.clone())];
-        counter!(metric::ROUTER_DELIVERIES, &labels).increment(1);
+    let mut made: HashMap<_, u64> = HashMap::new();
+    for pair in &converted.made {
+        *made.entry(pair).or_default() += 1;
+    }
+    for ((subscription, destination), deliveries) in made {
+        let labels = [("subscription", subscription.to_string()), ("destination", destination.to_string())];
+        counter!(metric::ROUTER_DELIVERIES, &labels).increment(deliveries);
     }
     for failure in &converted.failures {
         let labels =
