@@ -209,6 +209,6 @@ async fn a_flood_is_refused_and_memory_stays_bounded() {
     let refused = answers.iter().filter(|answer| **answer == Err(Refused::Overloaded)).count();
     let accepted = answers.iter().filter(|answer| answer.is_ok()).count();
     assert_eq!(refused + accepted, 6_000);
-    assert!(refused > 0, "100 may wait, and four batches of 1,000 be under way");
+    assert!(refused > 0, "100 may wait, and a batch of 1,000 be under way");
     assert_eq!(world.stored().await, accepted);
 }
