@@ -7,3 +7,4 @@ mod marks;
 mod policy;
 mod purity;
 mod samples;
+mod schema;
