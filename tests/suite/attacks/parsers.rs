@@ -8,6 +8,9 @@ use trunkline_tests::{Answered, Instance, fixture, heavy, wire};
 
 use crate::SOON;
 
+/// What it is called, its headers, its body.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], Vec<u8>);
+
 const STRUCTURED: &str = "application/cloudevents+json";
 
 async fn post(bus: &Instance, headers: &[(&str, &str)], body: Vec<u8>) -> Answered {
@@ -59,7 +62,7 @@ async fn hostile_bodies_are_refused_at_once() {
     let deep = |open: &str, close: &str| format!("{}{}", open.repeat(100_000), close.repeat(100_000));
     let keys: String = (0..9_000).map(|at| format!("\"{at}\":0,")).collect();
     let same: String = "\"a\":0,".repeat(100_000);
-    let cases: [(&str, &[(&str, &str)], Vec<u8>); 13] = [
+    let cases: [Case; 13] = [
         ("deep arrays", structured, with_data(&deep("[", "]"))),
         ("deep objects", structured, with_data(&deep("{\"a\":", "}"))),
         ("deep and unclosed", structured, with_data(&"[".repeat(500_000))),

@@ -12,6 +12,9 @@ use trunkline_tests::fixture;
 use super::{bus, header};
 use crate::SOON;
 
+/// Headers, body, and how many events it holds.
+type Form = (Vec<(String, String)>, Vec<u8>, usize);
+
 fn event(id: &str) -> Event {
     Event::builder(id, "suite", "suite.made").subject("a subject").json(r#"{"a":1}"#).build().unwrap()
 }
@@ -39,7 +42,7 @@ async fn every_form_is_taken_and_means_the_same() {
     ];
     let content_type = |value: &str| vec![header("content-type", value)];
     let list = json!([structured("json-batch-1"), structured("json-batch-2")]);
-    let forms: [(Vec<(String, String)>, Vec<u8>, usize); 5] = [
+    let forms: [Form; 5] = [
         (binary, br#"{"a":1}"#.to_vec(), 1),
         (
             content_type("application/cloudevents+json; charset=utf-8"),
