@@ -141,6 +141,10 @@ fn crm() -> DeadLetterFilter {
 
 /// Makes a replay of everything eligible; how many that is, and why the others are not.
 async fn replay(bus: &TestBus, id: &str, forced: bool) -> (usize, Vec<(String, Refusal)>) {
+    paced(bus, id, forced, None).await
+}
+
+async fn paced(bus: &TestBus, id: &str, forced: bool, rate: Option<f64>) -> (usize, Vec<(String, Refusal)>) {
     let selection = bus.store().select_for_replay(&crm(), forced, 5).await.unwrap();
     let new = NewReplay {
         id: id.to_owned(),
@@ -149,7 +153,7 @@ async fn replay(bus: &TestBus, id: &str, forced: bool) -> (usize, Vec<(String, R
         by: "test".to_owned(),
         forced,
         as_it_was: false,
-        rate: None,
+        rate,
     };
     if !selection.eligible.is_empty() {
         bus.store().create_replay(&new, &selection.eligible, 5, Utc::now()).await.unwrap();
@@ -226,10 +230,12 @@ async fn a_replay_that_is_killed_loses_nothing_and_is_not_begun_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_ends_the_batch_under_way_and_sends_nothing_twice() {
     let bus = filled(1_000).await;
-    replay(&bus, "r", false).await;
-    for _ in 0..4 {
+    // A batch of 100 every 100 ms: it is not over before it was stopped some times.
+    paced(&bus, "r", false, Some(1_000.0)).await;
+    for _ in 0..3 {
         let stop = bus.host().shutdown.child_token();
         let before = progress(&bus, "r").await.pending;
+        assert!(before > 0);
         let working = tokio::spawn(worker(&bus, bus.broker()).run(stop.clone()));
         eventually("something is sent", async || (progress(&bus, "r").await.pending < before).then_some(()))
             .await;
