@@ -47,6 +47,11 @@ fn nested_protobuf(groups: bool, depth: usize) -> Vec<u8> {
     bytes
 }
 
+fn very_many_keys() -> String {
+    let keys: String = (0..90_000).map(|at| format!("\"{at}\":0,")).collect();
+    format!("{{{keys}\"last\":0}}")
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hostile_bodies_are_refused_at_once() {
     let (bus, receiver) = super::bus("", "").await;
@@ -75,6 +80,7 @@ async fn hostile_bodies_are_refused_at_once() {
             structured,
             br#"{"specversion":"1.0","id":"1","id":"2","source":"s","type":"t"}"#.to_vec(),
         ),
+        ("very many keys", structured, with_data(&very_many_keys())),
         ("not a number", structured, with_data("NaN")),
         ("groups in groups", protobuf, nested_protobuf(true, 100_000)),
         ("messages in messages", protobuf, nested_protobuf(false, 20_000)),
