@@ -50,11 +50,6 @@ impl Load {
         self.stop.store(true, Ordering::Relaxed);
         self.producers.join_all().await;
     }
-
-    /// Ends at once; what is under way stays unacknowledged.
-    pub async fn abandon(mut self) {
-        self.producers.shutdown().await;
-    }
 }
 
 async fn produce(url: String, ledger: Arc<Ledger>, stop: Arc<AtomicBool>, plan: Plan, producer: u32) {

@@ -7,9 +7,7 @@ use trunkline_sdk::broker::{ChannelName, Outgoing, Received};
 use trunkline_sdk::config::JourneyMode;
 use trunkline_sdk::core::dead_letter::Contents;
 use trunkline_sdk::core::journey::{JourneyCounts, JourneyRecord, JourneyStep, Step};
-use trunkline_sdk::core::{
-    DeadLetter, DeadLetterReason, Delivery, DestinationName, Event, SubscriptionName,
-};
+use trunkline_sdk::core::{DeadLetter, DeadLetterReason, Delivery, DestinationName, Event, SubscriptionName};
 
 /// Headers of an event's record that its deliveries carry on.
 const CARRIED_HEADERS: [&str; 2] = ["traceparent", "tracestate"];

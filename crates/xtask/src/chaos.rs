@@ -30,6 +30,7 @@ pub(crate) fn chaos(arguments: &Args) -> anyhow::Result<()> {
     let suite = ["test", "--release", "--package", "trunkline-tests", "--test", "suite", "--"];
     let chaos = format!("chaos::{case}");
     cargo(&[&suite[..], &[&chaos, "--nocapture", "--test-threads", "1"]].concat(), &environment)?;
-    let engine = ["test", "--release", "--package", "trunkline-embedded", "--test", "damage", "--test", "crash", "--"];
+    let engine =
+        ["test", "--release", "--package", "trunkline-embedded", "--test", "damage", "--test", "crash", "--"];
     cargo(&[&engine[..], &[case, "--nocapture", "--test-threads", "1"]].concat(), &environment)
 }

@@ -33,6 +33,21 @@ pub(crate) fn test(arguments: &Args) -> anyhow::Result<()> {
 /// The first that finds something.
 pub(crate) fn lint() -> anyhow::Result<()> {
     cargo(&["fmt", "--all", "--check"], &[])?;
-    cargo(&["clippy", "--release", "--workspace", "--all-targets", "--all-features", "--", "--deny", "warnings"], &[])?;
-    cargo(&["doc", "--release", "--workspace", "--no-deps", "--all-features", "--document-private-items"], &[("RUSTDOCFLAGS", "--deny warnings")])
+    cargo(
+        &[
+            "clippy",
+            "--release",
+            "--workspace",
+            "--all-targets",
+            "--all-features",
+            "--",
+            "--deny",
+            "warnings",
+        ],
+        &[],
+    )?;
+    cargo(
+        &["doc", "--release", "--workspace", "--no-deps", "--all-features", "--document-private-items"],
+        &[("RUSTDOCFLAGS", "--deny warnings")],
+    )
 }

@@ -28,7 +28,8 @@ async fn a_failure_that_passes_is_tried_again_under_the_same_id() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_are_classified_as_the_contract_says() {
-    let (bus, receiver) = bus(QUICK).await;
+    // So many failures would open the circuit, which is tried elsewhere.
+    let (bus, receiver) = bus(&format!("{QUICK}\ncircuit: {{ failures: 0 }}")).await;
     // The status stands in the event's id.
     receiver.answer_by(|request| {
         let status = request.header("ce-id").and_then(|id| id.strip_prefix('s')?.parse().ok());

@@ -119,8 +119,11 @@ fn leaf(path: &str, key: &str, value: &Value, siblings: &serde_json::Map<String,
         let exact = global.and_then(|global| global.rsplit('/').next()).map(str::to_owned);
         return Some(Fact::Id(path, exact.unwrap_or(text)));
     }
-    if key.ends_with("_id") || key.ends_with("_ids") {
-        return Some(Fact::Id(path, text));
+    if let Some(object) = key.strip_suffix("_id") {
+        // The same holds for the number of an object that stands beside it.
+        let global = siblings.get(object).and_then(|object| object["admin_graphql_api_id"].as_str());
+        let exact = global.and_then(|global| global.rsplit('/').next()).map(str::to_owned);
+        return Some(Fact::Id(path, exact.unwrap_or(text)));
     }
     if ["currency", "currency_code", "presentment_currency"].contains(&key) {
         return Some(Fact::Currency(path, text));

@@ -29,7 +29,10 @@ pub fn on_signals() -> io::Result<CancellationToken> {
             }
             if second {
                 tracing::warn!("a second signal: stopping at once");
-                #[allow(clippy::disallowed_methods, reason = "asked for twice; what is unsettled is on the broker")]
+                #[allow(
+                    clippy::disallowed_methods,
+                    reason = "asked for twice; what is unsettled is on the broker"
+                )]
                 std::process::exit(Exit::Unsettled.code().into());
             }
             tracing::info!("stopping: what has begun is settled first, a second signal stops at once");
