@@ -1,7 +1,7 @@
 //! What the gateway adds to a bare handler: processor time per event, of the serving process alone.
 //!
 //! Server and load are processes of their own, both this binary again: [`serve`] is either the gateway or the limit, a
-//! bare handler that reads the body and publishes it in the same kind of batches; [`load`] is the same for both.
+//! bare handler that reads the body and publishes it in the same kind of batches; the load is the same for both.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;

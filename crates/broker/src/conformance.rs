@@ -67,7 +67,7 @@ pub async fn run<F: Fixture>(name: &str, case: impl AsyncFnOnce(&F)) {
     fixture.stop().await;
 }
 
-/// Makes one `#[tokio::test]` of each conformance case, on the given [`Fixture`](crate::conformance::Fixture).
+/// Makes one `#[tokio::test]` of each conformance case, on the given [`Fixture`].
 #[macro_export]
 macro_rules! conformance {
     (@list $what:ident $($fixture:ty)?) => {

@@ -2,7 +2,7 @@
 //!
 //! An *engine* (embedded, Kafka, RabbitMQ) implements [`Broker`]; everything above sees only this crate. The port is
 //! batch-shaped, because speed comes from batches, and its answers are about durability, because that is what callers
-//! decide by. What an engine promises is what [`conformance`] tries; an engine that passes it may be used.
+//! decide by. What an engine promises is what [`mod@conformance`] tries; an engine that passes it may be used.
 //!
 //! This crate does no I/O of its own. Read [`record`] and [`channel`], then [`broker`] with [`intake`] and
 //! [`settler`]; errors are in [`error`].

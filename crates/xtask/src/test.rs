@@ -47,7 +47,7 @@ pub(crate) fn lint() -> anyhow::Result<()> {
         &[],
     )?;
     cargo(
-        &["doc", "--release", "--workspace", "--no-deps", "--all-features", "--document-private-items"],
+        &["doc", "--release", "--workspace", "--no-deps", "--all-features"],
         &[("RUSTDOCFLAGS", "--deny warnings")],
     )
 }
