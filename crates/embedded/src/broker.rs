@@ -66,15 +66,14 @@ impl EmbeddedBroker {
 
 impl Engine {
     fn close(&self) {
-        self.core.closed.send_replace(true);
-        self.core.requests.close();
-        self.core.reads.close();
+        self.core.close();
         if let Some(Running { threads, lock }) = lock(&self.running).take() {
             for thread in threads {
                 if thread.join().is_err() {
                     tracing::error!("a thread of the embedded engine panicked");
                 }
             }
+            self.core.abandon();
             // Only now may another process have it.
             drop(lock);
         }

@@ -213,6 +213,7 @@ impl Lane {
         self.damage.get().map(String::as_str)
     }
 
+    /// Notes what is wrong with it; [`crate::core::Core::note_damage`] also tells those who consume it.
     pub(crate) fn set_damage(&self, detail: &str) {
         if self.damage.set(detail.to_owned()).is_ok() {
             tracing::error!(channel = %self.channel, partition = self.partition, detail, "stored records are damaged");

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{oneshot, watch};
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Lane};
 use crate::clock::Clock;
 use crate::error::EngineError;
 use crate::options::Options;
@@ -28,7 +28,7 @@ pub(crate) struct Core {
     pub(crate) catalog: Catalog,
     pub(crate) requests: Queue<Request>,
     pub(crate) reads: Queue<Read>,
-    /// Turns true when the engine is closed.
+    /// Turns true when the engine is closed; also wakes everybody who waits when damage is found.
     pub(crate) closed: watch::Sender<bool>,
     /// The failure after which nothing is accepted any more.
     stopped: OnceLock<EngineError>,
@@ -67,6 +67,26 @@ impl Core {
         if self.stopped.set(cause).is_err() {
             tracing::debug!("the engine had stopped before");
         }
+    }
+
+    /// A lane is damaged: it is not read any more, and whoever consumes it is told.
+    pub(crate) fn note_damage(&self, lane: &Lane, detail: &str) {
+        lane.set_damage(detail);
+        self.closed.send_modify(|_| {});
+    }
+
+    /// Nothing is taken any more; what the threads still have is finished.
+    pub(crate) fn close(&self) {
+        self.closed.send_replace(true);
+        self.requests.close();
+        self.reads.close();
+    }
+
+    /// The threads are gone: nobody may wait for them.
+    pub(crate) fn abandon(&self) {
+        self.close();
+        self.requests.clear();
+        self.reads.clear();
     }
 
     /// Asks a reader; the answer comes through the receiver.

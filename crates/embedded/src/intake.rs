@@ -153,6 +153,7 @@ impl EmbeddedIntake {
         batch
     }
 
+    /// Damage found in a channel, told once; the others flow on, and what was whole of it is still handed out.
     fn damage(&mut self) -> Option<ConsumeError> {
         let slots = self.slots.iter_mut().flatten();
         slots.filter(|slot| !slot.reported).find_map(|slot| {
@@ -170,6 +171,9 @@ impl EmbeddedIntake {
         let deadline = self.expire();
         if let Some(news) = self.inbox.take_news() {
             return Ok(Some(news));
+        }
+        if let Some(error) = self.damage() {
+            return Err(error);
         }
         self.ready.append(&mut self.inbox.take_ready());
         if self.reading.is_none() && !self.ready.is_empty() {
@@ -190,11 +194,7 @@ impl EmbeddedIntake {
                 self.reading = None;
                 let parts = answer.map_err(|error| ConsumeError::Fatal(error.into()))?;
                 let batch = self.accept(parts);
-                match self.damage() {
-                    // What came before the damage is handed out first; the receipts give the rest back.
-                    Some(error) if batch.is_empty() => Err(error),
-                    _ => Ok((!batch.is_empty()).then_some(Intaken::Batch(batch))),
-                }
+                Ok((!batch.is_empty()).then_some(Intaken::Batch(batch)))
             }
             () = inbox.notify.notified() => Ok(None),
             _ = self.closed.changed() => Ok(None),

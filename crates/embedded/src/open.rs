@@ -163,23 +163,41 @@ fn start(files: &Files, options: Options, loaded: Loaded, lock: DirectoryLock) -
     let background = schema::connect(&files.records, Purpose::Write).map_err(&database)?;
     let of_checkpoints = core.clone();
     let mut threads = vec![
-        spawn("embedded-write", move || writer.run()).map_err(io_error(directory, "start a thread"))?,
-        spawn("embedded-sync", move || confirmer.run(&steps))
-            .map_err(io_error(directory, "start a thread"))?,
-        spawn("embedded-move", move || checkpoint::run(&of_checkpoints, &background, &asked, &busy))
-            .map_err(io_error(directory, "start a thread"))?,
+        spawn(&core, "embedded-write", move || writer.run())?,
+        spawn(&core, "embedded-sync", move || confirmer.run(&steps))?,
+        spawn(&core, "embedded-move", move || checkpoint::run(&of_checkpoints, &background, &asked, &busy))?,
     ];
     for _ in 0..core.options.readers.max(1) {
         let connection = schema::connect(&files.records, Purpose::Read).map_err(&database)?;
-        let core = core.clone();
-        let reader = spawn("embedded-read", move || crate::reader::run(&core, &connection));
-        threads.push(reader.map_err(io_error(directory, "start a thread"))?);
+        let of_reader = core.clone();
+        threads.push(spawn(&core, "embedded-read", move || crate::reader::run(&of_reader, &connection))?);
     }
     Ok(Opened { core, threads, lock })
 }
 
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
-    Builder::new().name(name.to_owned()).spawn(work)
+/// Lets nobody wait for a thread that panicked.
+struct Alarm(Arc<Core>);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("a thread of the embedded engine panicked, it is closed");
+            self.0.abandon();
+        }
+    }
+}
+
+fn spawn(
+    core: &Arc<Core>,
+    name: &str,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, OpenError> {
+    let alarm = Alarm(core.clone());
+    let work = move || {
+        let _alarm = alarm;
+        work();
+    };
+    Builder::new().name(name.to_owned()).spawn(work).map_err(io_error(&core.directory, "start a thread"))
 }
 
 /// Gives the log its usual size at once: writing over blocks that exist costs the disk half of what growing does. On a

@@ -101,6 +101,11 @@ impl<T> Queue<T> {
         lock(&self.state).closed
     }
 
+    /// Drops what is in it; whoever waits for an answer then learns that there is none.
+    pub(crate) fn clear(&self) {
+        drop(self.take_while(|_| true));
+    }
+
     /// Nothing can be pushed any more; what is in it can be taken.
     pub(crate) fn close(&self) {
         lock(&self.state).closed = true;

@@ -57,7 +57,7 @@ pub(crate) fn run(core: &Core, connection: &Connection) {
         let mut one = true;
         for queued in core.reads.take_while(|_| std::mem::take(&mut one)) {
             let read = queued.item;
-            let parts = read_all(connection, read.slots, read.max_bytes);
+            let parts = read_all(core, connection, read.slots, read.max_bytes);
             if read.reply.send(parts).is_err() {
                 tracing::trace!("nobody waits for the records any more");
             }
@@ -66,6 +66,7 @@ pub(crate) fn run(core: &Core, connection: &Connection) {
 }
 
 fn read_all(
+    core: &Core,
     connection: &Connection,
     slots: Vec<SlotPlan>,
     max_bytes: usize,
@@ -81,7 +82,7 @@ fn read_all(
                 break;
             }
             let before = slot_left;
-            let records = read_lane(&snapshot, &plan, &mut slot_left)?;
+            let records = read_lane(core, &snapshot, &plan, &mut slot_left)?;
             left = left.saturating_sub(before - slot_left);
             parts.push(Part { slot: slot.slot, lane: plan.lane, epoch: plan.epoch, records });
         }
@@ -89,17 +90,25 @@ fn read_all(
             break;
         }
     }
-    snapshot.commit()?;
-    Ok(parts)
+    // Nothing was written. SQLite may refuse to commit after it met damage, which has been noted by then.
+    match snapshot.rollback() {
+        Err(error) if !is_damage(&error) => Err(error.into()),
+        _ => Ok(parts),
+    }
 }
 
-fn read_lane(connection: &Connection, plan: &Plan, left: &mut usize) -> Result<Vec<Stored>, EngineError> {
+fn read_lane(
+    core: &Core,
+    connection: &Connection,
+    plan: &Plan,
+    left: &mut usize,
+) -> Result<Vec<Stored>, EngineError> {
     let mut records = Vec::new();
     for &(first, last) in &plan.runs {
         match read_run(connection, &plan.lane, (first, last), left, &mut records) {
             Ok(()) => {}
-            Err(Fault::Damaged(detail)) => plan.lane.set_damage(&detail),
-            Err(Fault::Failed(error)) if is_damage(&error) => plan.lane.set_damage(&describe(&error)),
+            Err(Fault::Damaged(detail)) => core.note_damage(&plan.lane, &detail),
+            Err(Fault::Failed(error)) if is_damage(&error) => core.note_damage(&plan.lane, &describe(&error)),
             Err(Fault::Failed(error)) if is_removed(connection, &plan.lane) => {
                 tracing::debug!(%error, "the channel was removed while it was read");
             }

@@ -48,8 +48,8 @@ impl Writer {
             match lanes.get(&record.lane) {
                 Some(place) if record.is_whole() => whole.push((record, place.clone())),
                 Some((channel, partition)) => {
-                    channel.lanes[usize::from(*partition)]
-                        .set_damage("a delayed record's checksum does not match");
+                    let lane = &channel.lanes[usize::from(*partition)];
+                    self.core.note_damage(lane, "a delayed record's checksum does not match");
                     self.joined_to = record.id;
                 }
                 None => self.joined_to = record.id,
