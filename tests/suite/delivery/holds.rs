@@ -1,8 +1,8 @@
 //! When a destination as a whole takes nothing: everything waits, nothing is lost, nothing dies.
 
 use serde_json::json;
-use trunkline_sdk::testing::Answer;
-use trunkline_tests::eventually;
+use trunkline_sdk::testing::{Answer, Receiver};
+use trunkline_tests::{Instance, Setup, eventually};
 
 use super::{QUICK, bus, publish, state};
 use crate::SOON;
@@ -69,6 +69,43 @@ async fn a_held_destination_opens_when_its_probe_succeeds() {
     receiver.answer_always(Answer::ok());
     state(&bus, "crm", "open").await;
     assert_eq!(bus.settled(SOON).await["deliveries"]["delivered"], 1);
+}
+
+/// So does a secret that has another value, without a restart and without a word from an operator.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_held_destination_opens_when_its_secret_changes() {
+    let receiver = Receiver::start().await.unwrap();
+    receiver.answer_by(|request| {
+        let right = request.header("authorization") == Some("Bearer new");
+        Answer::status(if right { 200 } else { 401 })
+    });
+    let secrets = tempfile::tempdir().unwrap();
+    let token = secrets.path().join("token");
+    std::fs::write(&token, "old").unwrap();
+    let settings = format!(
+        "destinations:
+  crm:
+    adapter: http
+    settings: {{ url: '{}', allow_private: true, bearer: '${{file:{}}}' }}
+    concurrency: 1
+    probe_every: 1h
+subscriptions:
+  everything: {{ match: {{ source: [suite] }}, to: crm }}
+",
+        receiver.url("/crm"),
+        token.display()
+    );
+    let bus = Instance::start(Setup::new(settings)).await;
+    for at in 0..3 {
+        publish(&bus, &format!("e{at}")).await;
+    }
+    state(&bus, "crm", "held").await;
+    // Replaced whole, as secret stores do.
+    let new = secrets.path().join("token.new");
+    std::fs::write(&new, "new").unwrap();
+    std::fs::rename(new, token).unwrap();
+    state(&bus, "crm", "open").await;
+    assert_eq!(bus.settled(SOON).await["deliveries"]["delivered"], 3);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,6 +3,8 @@
 use std::io::Write as _;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use chrono::Utc;
 use rand::RngExt as _;
 use reqwest::Method;
@@ -10,7 +12,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use trunkline_adapters::{Shopify, Stripe};
 use trunkline_sdk::{AnyWebhookSource, WebhookRequest, testing};
 use trunkline_tests::recorded::{self, Recorded};
-use trunkline_tests::{Seed, signing};
+use trunkline_tests::{Instance, Seed, Setup, signing};
 
 use super::{STRIPE, bus, source};
 
@@ -133,5 +135,41 @@ async fn signatures_hold_by_their_time_and_key() {
         let headers = [("stripe-signature".to_owned(), header.clone())];
         let answer = bus.hook("pay", &headers, body).await;
         assert_eq!(answer.status, status, "{header}: {answer:?}");
+    }
+}
+
+/// X8 by the specification of Standard Webhooks: what is signed is `id.timestamp.body`, so an id with a dot could be cut
+/// elsewhere and mean another request.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn standard_webhooks_hold_by_their_specification() {
+    const KEY: &[u8; 24] = b"the key of this suite 24";
+    let secret = format!("whsec_{}", STANDARD.encode(KEY));
+    let sources =
+        "sources:\n  sw: { adapter: hmac, settings: { secret: '${env:SW}', scheme: standard-webhooks } }\n";
+    let bus = Instance::start(Setup::new(sources).environment("SW", &secret)).await;
+    let body = br#"{"type":"user.created","timestamp":"2026-01-02T03:04:05Z","data":{}}"#;
+    let now = signing::now();
+    let sign = |key: &[u8], id: &str, time: i64| {
+        let time = time.to_string();
+        let signed: [&[u8]; 5] = [id.as_bytes(), b".", time.as_bytes(), b".", body];
+        format!("v1,{}", STANDARD.encode(signing::hmac(key, &signed)))
+    };
+    let good = sign(KEY, "msg_1", now);
+    for (id, time, signature, status) in [
+        ("msg_1", now, good.clone(), 200),
+        ("msg_1", now, format!("v1,AAAA v1a,AAAA {good}"), 200),
+        ("msg_1", now, good.replace("v1,", "v2,"), 401),
+        ("msg_2", now, good.clone(), 401),
+        ("msg_1", now + 1, good, 401),
+        ("msg.1", now, sign(KEY, "msg.1", now), 401),
+        ("msg_1", now - 600, sign(KEY, "msg_1", now - 600), 401),
+        ("msg_1", now + 600, sign(KEY, "msg_1", now + 600), 401),
+        ("msg_1", now, sign(secret.as_bytes(), "msg_1", now), 401),
+    ] {
+        let time = time.to_string();
+        let headers = [("webhook-id", id), ("webhook-timestamp", &time), ("webhook-signature", &signature)];
+        let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let answer = bus.hook("sw", &headers, body).await;
+        assert_eq!(answer.status, status, "{headers:?}: {answer:?}");
     }
 }
