@@ -16,7 +16,7 @@ use crate::ledger::KEY_AT;
 
 /// Records of one publish at most, and publishes at once: as the gateway has them, so that batches are alike.
 const BATCH: usize = 1_000;
-const BATCHES: usize = 4;
+const BATCHES: usize = 1;
 
 type Waiting = (Bytes, oneshot::Sender<bool>);
 

@@ -10,8 +10,8 @@ use super::{IntakeParts, Waiting, batch};
 
 /// Events of one publish, at most; a request is never split.
 const BATCH_EVENTS: usize = 1_000;
-/// Batches under way at once. What arrives meanwhile makes the next: more at once would be smaller ones, and most of the
-/// cost of looking up, storing and noting is by batch, not by event (measured: 4 cost 1.6 times the processor of 1).
+/// Batches under way at once. What arrives meanwhile makes the next: more at once would be smaller ones, and much of the
+/// cost of looking up, storing and noting is by batch, not by event (`cargo xtask bench gateway`).
 const BATCHES: usize = 1;
 
 /// Runs until every [`super::Intake`] is dropped and every request answered.
