@@ -122,7 +122,8 @@ impl Aim {
         shown
     }
 
-    fn goal(self, result: f64) -> String {
+    /// A result nearer to the goal than twice the noise decides nothing, and says so.
+    fn goal(self, result: f64, noise: f64) -> String {
         let (sign, goal, reached) = match self {
             Self::Throughput(goal) => (">=", goal, goal.is_some_and(|goal| result >= goal)),
             Self::Time(goal) | Self::AddedCpu(goal) => ("<=", goal, goal.is_some_and(|goal| result <= goal)),
@@ -130,7 +131,9 @@ impl Aim {
         let unit = if matches!(self, Self::AddedCpu(_)) { " us" } else { "" };
         match goal {
             Some(goal) => {
-                format!("goal {sign} {goal:.2}{unit}: {}", if reached { "reached" } else { "MISSED" })
+                let verdict = if reached { "reached" } else { "MISSED" };
+                let within = if (result - goal).abs() < 2.0 * noise { ", within the noise" } else { "" };
+                format!("goal {sign} {goal:.2}{unit}: {verdict}{within}")
             }
             None => "no goal".to_owned(),
         }
@@ -171,7 +174,7 @@ impl fmt::Display for Comparison {
             "{} | limit {limit} | ours {ours} | {word} {result:.2} ({least:.2}..{most:.2}) | limit against limit +-{:.2} | {}",
             self.what,
             self.noise(),
-            self.aim.goal(result),
+            self.aim.goal(result, self.noise()),
         )
     }
 }
@@ -205,7 +208,8 @@ mod tests {
             alternate(3, limit, vec![("copying", Aim::Throughput(Some(0.5)), side)]).expect("no run fails");
         assert_eq!(compared[0].results(), [0.5, 0.5, 1.0]);
         let line = compared[0].to_string();
-        let expected = "ratio 0.50 (0.50..1.00) | limit against limit +-0.25 | goal >= 0.50: reached";
+        let expected =
+            "ratio 0.50 (0.50..1.00) | limit against limit +-0.25 | goal >= 0.50: reached, within the noise";
         assert!(line.ends_with(expected), "{line}");
         assert!(line.starts_with("copying | limit 100/s 10.0 us CPU | ours 55/s"), "{line}");
     }
