@@ -8,7 +8,7 @@ use std::process::Command;
 fn every_probe_runs_and_accounts_for_its_records() {
     // `idle` starts the binary that stands beside this one.
     let built = Command::new(env!("CARGO"))
-        .args(["build", "--release", "--quiet", "--package", "trunkline"])
+        .args(["build", "--release", "--quiet", "--workspace", "--bin", "trunkline"])
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."))
         .status()
         .unwrap();
