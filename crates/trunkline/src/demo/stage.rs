@@ -124,14 +124,25 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// Held together, so that no two are the same.
+/// Ports that nothing has, all different. They are below those that systems give to outgoing connections: such a connection
+/// could take a port between now and the start of the service that is to listen there.
 async fn free_ports<const N: usize>() -> std::io::Result<[SocketAddr; N]> {
+    const FIRST: u16 = 10_000;
+    const COUNT: u128 = 20_000;
     let mut held = Vec::with_capacity(N);
     let mut addresses = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)); N];
-    for address in &mut addresses {
-        let listener = TcpListener::bind(*address).await?;
-        *address = listener.local_addr()?;
-        held.push(listener);
+    let mut tries = 0;
+    while held.len() < N {
+        tries += 1;
+        let random = u16::try_from(Uuid::new_v4().as_u128() % COUNT).unwrap_or_default();
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, FIRST + random)).await {
+            Ok(listener) => {
+                addresses[held.len()] = listener.local_addr()?;
+                held.push(listener);
+            }
+            Err(error) if tries > 100 => return Err(error),
+            Err(_taken) => {}
+        }
     }
     Ok(addresses)
 }
