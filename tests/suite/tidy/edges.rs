@@ -7,7 +7,7 @@ const RANKS: [&[&str]; 8] = [
     &["trunkline-proto"],
     &["trunkline-core"],
     &["trunkline-rules", "trunkline-broker", "trunkline-store"],
-    &["trunkline-embedded"],
+    &["trunkline-embedded", "trunkline-kafka", "trunkline-rabbitmq"],
     &["trunkline-sdk"],
     &["trunkline-adapters"],
     &["trunkline-gateway", "trunkline-router", "trunkline-dispatcher", "trunkline-console"],
