@@ -49,12 +49,12 @@ pub(crate) fn open(directory: &Path, options: Options) -> Result<Opened, OpenErr
 fn load_or_create(files: &Files, options: &Options) -> Result<Loaded, OpenError> {
     match examine(files, options) {
         Ok(Some(loaded)) => Ok(loaded),
-        Ok(None) => create(files),
+        Ok(None) => create(files, options.page_bytes),
         Err(LoadError::Damaged(findings)) if options.accept_damage => {
             salvage(files, &DamageReport { findings })?;
             match examine(files, options) {
                 Ok(Some(loaded)) => Ok(loaded),
-                Ok(None) => create(files),
+                Ok(None) => create(files, options.page_bytes),
                 Err(error) => Err(open_error(files, error)),
             }
         }
@@ -98,7 +98,7 @@ fn is_created(files: &Files) -> bool {
 }
 
 /// Creates an empty directory's files: first the side file, so that a database without one is always damage.
-pub(crate) fn create(files: &Files) -> Result<Loaded, OpenError> {
+pub(crate) fn create(files: &Files, page_bytes: u32) -> Result<Loaded, OpenError> {
     for path in [&files.database, &files.wal, &files.records.join("records.db-shm")] {
         match std::fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -109,7 +109,7 @@ pub(crate) fn create(files: &Files) -> Result<Loaded, OpenError> {
     }
     SideFile::create(&files.side, 0, &[]).map_err(io_error(&files.side, "create the side file"))?;
     let state = State::first();
-    let created = create_tables(&files.records, state).map_err(database_error(&files.directory));
+    let created = create_tables(&files.records, state, page_bytes).map_err(database_error(&files.directory));
     let state = created?;
     sync(&files.wal)
         .and_then(|()| sync(&files.records))
@@ -120,8 +120,8 @@ pub(crate) fn create(files: &Files) -> Result<Loaded, OpenError> {
     Ok(loaded)
 }
 
-pub(crate) fn create_tables(records: &Path, mut state: State) -> rusqlite::Result<State> {
-    let mut connection = schema::connect(records, Purpose::Write)?;
+pub(crate) fn create_tables(records: &Path, mut state: State, page_bytes: u32) -> rusqlite::Result<State> {
+    let mut connection = schema::connect(records, Purpose::Create { page_bytes })?;
     let transaction = connection.transaction()?;
     for (_, sql) in schema::TABLES {
         transaction.execute_batch(sql)?;

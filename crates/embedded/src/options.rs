@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::disk::{Disk, OsDisk};
+use crate::schema::PAGE_BYTES;
 
 /// Settings of an [`crate::EmbeddedBroker`]; the defaults suit one small machine.
 #[derive(Debug, Clone)]
@@ -25,6 +26,8 @@ pub struct Options {
     pub readers: usize,
     /// The write-ahead log's usual size in bytes; it is allocated when the directory is opened.
     pub wal_bytes: u64,
+    /// The page size in bytes of a database that is created now: a power of two from 512 to 65536.
+    pub page_bytes: u32,
     /// A database up to this size is read and checked whole when it is opened; of a larger one only the parts the engine
     /// stands on, and records when they are read.
     pub verify_bytes: u64,
@@ -46,6 +49,7 @@ impl Default for Options {
             drain: Duration::from_secs(5),
             readers: 2,
             wal_bytes: 16 << 20,
+            page_bytes: PAGE_BYTES,
             verify_bytes: 256 << 20,
             accept_damage: false,
             disk: Arc::new(OsDisk),

@@ -69,7 +69,7 @@ fn remove_leftovers(path: &Path) -> Result<(), OpenError> {
 /// Copies everything whole; returns the number of commits to go on from, and the highest sequence of each lane.
 fn copy(old: &Files, new: &Files, expected: &Expected) -> Result<(i64, Vec<i64>), OpenError> {
     let database = database_error(&new.directory);
-    create_tables(&new.records, State::first()).map_err(&database)?;
+    create_tables(&new.records, State::first(), schema::PAGE_BYTES).map_err(&database)?;
     let mut to = schema::connect(&new.records, Purpose::Write).map_err(&database)?;
     let transaction = to.transaction().map_err(&database)?;
     let copied = match schema::connect(&old.records, Purpose::Read) {

@@ -12,7 +12,7 @@ use rusqlite::{Connection, OpenFlags};
 /// Raised whenever the tables or what they hold change their meaning.
 pub(crate) const FORMAT: i64 = 1;
 /// Larger pages hold 1 KiB records with less waste, smaller ones rewrite less per commit; measured best.
-const PAGE_BYTES: i64 = 8192;
+pub(crate) const PAGE_BYTES: u32 = 8192;
 
 /// The fixed tables, by name. Their text is compared with what the database says it has.
 pub(crate) const TABLES: &[(&str, &str)] = &[
@@ -75,20 +75,22 @@ pub(crate) fn cursor_id(group: i64, partition: u16) -> i64 {
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
+    /// The first one, which creates the database with pages of so many bytes.
+    Create { page_bytes: u32 },
     /// The writer's.
     Write,
     /// A reader's, or a look at what may be damaged: changes nothing.
     Read,
 }
 
-/// Opens a connection; a database that is not there is created only by the writer.
+/// Opens a connection; a database that is not there is created only for [`Purpose::Create`] and by the writer.
 ///
 /// SQLite's own syncing is at `NORMAL`: it orders the log against its checkpoints. Making each commit durable is the
 /// engine's, so that the next group can be written while the disk is busy with the last, and so that tests can let it
 /// fail. No connection checkpoints when it is closed: that would delete the log before its loss could be noticed.
 pub(crate) fn connect(records: &Path, purpose: Purpose) -> rusqlite::Result<Connection> {
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    flags.set(OpenFlags::SQLITE_OPEN_CREATE, purpose == Purpose::Write);
+    flags.set(OpenFlags::SQLITE_OPEN_CREATE, purpose != Purpose::Read);
     let connection = Connection::open_with_flags(records.join(DATABASE), flags)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
@@ -97,8 +99,10 @@ pub(crate) fn connect(records: &Path, purpose: Purpose) -> rusqlite::Result<Conn
     connection.pragma_update(None, "temp_store", "memory")?;
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     match purpose {
-        Purpose::Write => {
-            connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+        Purpose::Create { .. } | Purpose::Write => {
+            if let Purpose::Create { page_bytes } = purpose {
+                connection.pragma_update(None, "page_size", page_bytes)?;
+            }
             let _: String = connection.query_row("PRAGMA journal_mode=WAL", [], |row| row.get(0))?;
             connection.pragma_update(None, "synchronous", "NORMAL")?;
             connection.pragma_update(None, "wal_autocheckpoint", 0)?;

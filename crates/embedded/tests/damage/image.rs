@@ -42,8 +42,10 @@ pub(crate) enum Outcome {
 
 const FILES: [&str; 3] = ["records.db", "records.db-wal", "records.side"];
 
+/// With the smallest pages: as many kinds of them as any, and few enough bits to try each.
 pub(crate) fn options() -> Options {
-    Options { wal_bytes: 64 << 10, readers: 1, drain: Duration::from_millis(1), ..Options::default() }
+    let drain = Duration::from_millis(1);
+    Options { page_bytes: 512, wal_bytes: 64 << 10, readers: 1, drain, ..Options::default() }
 }
 
 /// A directory in memory where there is such a thing: the cases are many.
