@@ -79,7 +79,8 @@ async fn publish(folder: &Path) {
     let root = trunkline_sdk::core::config::parse("trunkline.yaml", CONFIGURATION).unwrap();
     let mut diagnostics = trunkline_sdk::core::config::Diagnostics::new();
     let shared = trunkline_sdk::config::Shared::read(root, folder, &mut diagnostics).unwrap();
-    let broker = service::open_broker(&shared.broker, folder, &shared.channels).await.unwrap();
+    let client = service::BrokerClient::of("test", "outside");
+    let broker = service::open_broker(&shared, &client).await.unwrap();
     service::ensure_channels(&*broker, &shared).await.unwrap();
     let name = DestinationName::parse("shouter").unwrap();
     let delivery = Delivery { destination: name.to_string(), ..testing::sample_delivery() };

@@ -18,7 +18,7 @@ use trunkline_sdk::{
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FileSettings {
-    /// The file. It and its folders are made when they are missing. Relative to where the process was started.
+    /// The file. It and its folders are made when they are missing. Relative to the configuration's folder.
     path: PathBuf,
 }
 
@@ -39,11 +39,12 @@ impl Destination for File {
     type Settings = FileSettings;
 
     async fn connect(settings: FileSettings, context: &Context) -> Result<Self, SetupError> {
-        if settings.path.file_name().is_none() || settings.path.is_dir() {
-            let problem = format!("`{}` is no file", settings.path.display());
+        let path = context.folder.join(&settings.path);
+        if settings.path.file_name().is_none() || path.is_dir() {
+            let problem = format!("`{}` is no file", path.display());
             return Err(SetupError::new("path", problem).hint("name a file, such as ./events.jsonl"));
         }
-        Ok(Self { path: settings.path, catalogue: context.catalogue.clone(), writing: Arc::default() })
+        Ok(Self { path, catalogue: context.catalogue.clone(), writing: Arc::default() })
     }
 
     async fn deliver(&self, delivery: &Delivery) -> Result<Delivered, DeliveryError> {

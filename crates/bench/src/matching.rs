@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use trunkline_core::Event;
-use trunkline_rules::RuleSet;
+use trunkline_rules::{Allowances, RuleSet};
 
 use crate::Effort;
 use crate::compare::{Aim, Comparison, Run, alternate};
@@ -112,8 +112,9 @@ impl Asked {
 
     fn run(&self) -> Run {
         let started = Instant::now();
+        let mut allowances = Allowances::new();
         for event in self.events.iter().cycle().take(self.calls) {
-            black_box(self.rules.route(black_box(event)));
+            black_box(self.rules.route_within(black_box(event), &mut allowances));
         }
         Run { records: self.calls as u64, took: started.elapsed(), cpu: Duration::ZERO, syncs: 0 }
     }

@@ -16,6 +16,7 @@ use trunkline_core::{Data, Delivery, DestinationName, Event};
 use trunkline_router::convert::Converter;
 use trunkline_router::flow::Flow;
 use trunkline_rules::RuleSet;
+use trunkline_sdk::accepted::accepted;
 use trunkline_sdk::config::JourneyMode;
 use trunkline_sdk::service::Metrics;
 
@@ -35,7 +36,7 @@ const FILLING: usize = 1_000;
 struct Work {
     payloads: Payloads,
     /// Keys with their events' bytes, in the order in which they are published.
-    events: Vec<(Bytes, Bytes)>,
+    events: Vec<Outgoing>,
     keys: u32,
     each: u32,
 }
@@ -78,7 +79,7 @@ impl Work {
                 let data = String::from_utf8(payloads.make(key, sequence).to_vec())?;
                 let event = Event::builder(format!("{key}-{sequence}"), "bench", "bench.kind-0");
                 let event = event.key(format!("key-{key}")).json(data).build()?;
-                events.push((event.key(), event.encoded().clone()));
+                events.push(accepted(&event, "gateway"));
             }
         }
         Ok(Self { payloads, events, keys, each })
@@ -86,10 +87,7 @@ impl Work {
 
     async fn fill(&self, broker: &dyn Broker) -> anyhow::Result<()> {
         for batch in self.events.chunks(FILLING) {
-            let record = |(key, value): &(Bytes, Bytes)| {
-                Outgoing::new(ChannelName::events(), key.clone(), value.clone())
-            };
-            broker.publish(batch.iter().map(record).collect()).await?;
+            broker.publish(batch.to_vec()).await?;
         }
         Ok(())
     }

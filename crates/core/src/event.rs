@@ -7,6 +7,7 @@ use bytestring::ByteString;
 use chrono::{DateTime, Utc};
 use thiserror::Error;
 
+pub mod binding;
 mod build;
 mod decode;
 mod json_format;

@@ -159,27 +159,6 @@ impl JourneyStep {
 }
 
 impl JourneyRecord {
-    /// This record as records of at most `max_record` encoded bytes each, as far as single steps allow it; the counts
-    /// stand in the first.
-    pub fn fitting(mut self, max_record: usize) -> Vec<Self> {
-        if self.steps.len() <= 1 || self.encode().len() <= max_record {
-            return vec![self];
-        }
-        let rest = self.steps.split_off(self.steps.len() / 2);
-        let second = Self {
-            instance: self.instance.clone(),
-            service: self.service.clone(),
-            time: self.time,
-            steps: rest,
-            counts: JourneyCounts::default(),
-        };
-        let mut records = self.fitting(max_record);
-        records.extend(second.fitting(max_record));
-        records
-    }
-}
-
-impl JourneyRecord {
     /// Decodes a record of the `journey` channel.
     ///
     /// # Errors
@@ -196,17 +175,46 @@ impl JourneyRecord {
         })
     }
 
-    /// The record for the `journey` channel.
-    pub fn encode(&self) -> Bytes {
-        let wire = bus::JourneyRecord {
-            instance: self.instance.clone(),
-            service: self.service.clone(),
-            time: Some(timestamp::to_proto(self.time)),
-            steps: self.steps.iter().map(JourneyStep::to_wire).collect(),
-            counts: Some(self.counts.to_wire()),
-        };
-        wire.encode_to_vec().into()
+    /// This record for the `journey` channel: as one, or as several where one would be longer than `max_record` bytes, as
+    /// far as single steps allow it. The counts stand in the first.
+    pub fn encode_fitting(self, max_record: usize) -> Vec<Bytes> {
+        let mut records = Vec::with_capacity(1);
+        encode_fitting(self.into_wire(), max_record, &mut records);
+        records
     }
+
+    /// The record for the `journey` channel, however long.
+    pub fn encode(&self) -> Bytes {
+        self.clone().into_wire().encode_to_vec().into()
+    }
+
+    fn into_wire(self) -> bus::JourneyRecord {
+        bus::JourneyRecord {
+            instance: self.instance,
+            service: self.service,
+            time: Some(timestamp::to_proto(self.time)),
+            steps: self.steps.into_iter().map(JourneyStep::into_wire).collect(),
+            counts: Some(self.counts.to_wire()),
+        }
+    }
+}
+
+/// Nearly every record fits, so its length is learned by encoding it.
+fn encode_fitting(mut record: bus::JourneyRecord, max_record: usize, records: &mut Vec<Bytes>) {
+    let encoded = record.encode_to_vec();
+    if record.steps.len() <= 1 || encoded.len() <= max_record {
+        records.push(encoded.into());
+        return;
+    }
+    let rest = bus::JourneyRecord {
+        instance: record.instance.clone(),
+        service: record.service.clone(),
+        time: record.time,
+        steps: record.steps.split_off(record.steps.len() / 2),
+        counts: None,
+    };
+    encode_fitting(record, max_record, records);
+    encode_fitting(rest, max_record, records);
 }
 
 impl JourneyStep {
@@ -231,26 +239,26 @@ impl JourneyStep {
         })
     }
 
-    fn to_wire(&self) -> bus::JourneyStep {
+    fn into_wire(self) -> bus::JourneyStep {
         let (class, retry_after) = wire::class(self.class.as_ref());
         bus::JourneyStep {
             step: self.step.to_wire().into(),
             time: Some(timestamp::to_proto(self.time)),
-            source: self.source.clone(),
-            id: self.id.clone(),
-            event_type: self.kind.clone(),
-            key: self.key.clone(),
-            subscription: self.subscription.clone(),
-            destination: self.destination.clone(),
+            source: self.source,
+            id: self.id,
+            event_type: self.kind,
+            key: self.key,
+            subscription: self.subscription,
+            destination: self.destination,
             class,
             retry_after,
             status: self.status,
             attempt: self.attempt,
             generation: self.generation,
-            replay_id: self.replay_id.clone(),
-            rule_set: self.rule_set.clone(),
-            dead_letter_id: self.dead_letter_id.clone(),
-            detail: self.detail.clone(),
+            replay_id: self.replay_id,
+            rule_set: self.rule_set,
+            dead_letter_id: self.dead_letter_id,
+            detail: self.detail,
         }
     }
 }
@@ -388,9 +396,10 @@ mod tests {
     #[test]
     fn a_record_too_long_is_split_and_its_counts_stand_once() {
         let whole = record();
-        let parts = whole.clone().fitting(400);
-        assert!(parts.len() > 1);
-        assert!(parts.iter().all(|part| part.encode().len() <= 400));
+        let encoded = whole.clone().encode_fitting(400);
+        assert!(encoded.len() > 1);
+        assert!(encoded.iter().all(|part| part.len() <= 400));
+        let parts: Vec<_> = encoded.into_iter().map(|part| JourneyRecord::decode(part).unwrap()).collect();
         assert_eq!(parts.iter().flat_map(|part| part.steps.clone()).collect::<Vec<_>>(), whole.steps);
         assert_eq!(parts.iter().map(|part| part.counts.discarded).sum::<u64>(), 12);
     }

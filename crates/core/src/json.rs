@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -89,14 +89,16 @@ fn problem(error: &serde_json::Error) -> String {
 
 /// What a document is read into: a value, or nothing but the certainty that it could be.
 trait Tree<'de>: Sized {
-    type Key: Ord + From<Cow<'de, str>>;
+    type Members: Default;
     fn scalar(scalar: impl FnOnce() -> Value) -> Self;
     fn array(items: Vec<Self>) -> Self;
-    fn object(members: BTreeMap<Self::Key, Self>) -> Self;
+    fn object(members: Self::Members) -> Self;
+    /// Whether the name is new among the members.
+    fn add(members: &mut Self::Members, name: Cow<'de, str>, value: Self) -> bool;
 }
 
 impl Tree<'_> for Value {
-    type Key = Arc<str>;
+    type Members = BTreeMap<Arc<str>, Self>;
 
     fn scalar(scalar: impl FnOnce() -> Value) -> Self {
         scalar()
@@ -109,16 +111,48 @@ impl Tree<'_> for Value {
     fn object(members: BTreeMap<Arc<str>, Self>) -> Self {
         Value::Object(members)
     }
+
+    fn add(members: &mut Self::Members, name: Cow<'_, str>, value: Self) -> bool {
+        members.insert(name.into(), value).is_none()
+    }
 }
 
 impl<'de> Tree<'de> for () {
-    type Key = Cow<'de, str>;
+    type Members = Names<'de>;
 
     fn scalar(_scalar: impl FnOnce() -> Value) -> Self {}
 
     fn array(_items: Vec<Self>) -> Self {}
 
-    fn object(_members: BTreeMap<Cow<'de, str>, Self>) -> Self {}
+    fn object(_members: Names<'de>) -> Self {}
+
+    fn add(members: &mut Names<'de>, name: Cow<'de, str>, _value: Self) -> bool {
+        members.add(name)
+    }
+}
+
+/// The names of an object's members. Most objects have few, which are compared one after the other faster than a tree is
+/// built of them.
+#[derive(Default)]
+struct Names<'de> {
+    first: Vec<Cow<'de, str>>,
+    others: BTreeSet<Cow<'de, str>>,
+}
+
+impl<'de> Names<'de> {
+    const FIRST: usize = 16;
+
+    /// Whether it is new.
+    fn add(&mut self, name: Cow<'de, str>) -> bool {
+        if self.first.contains(&name) {
+            return false;
+        }
+        if self.first.len() == Self::FIRST {
+            return self.others.insert(name);
+        }
+        self.first.push(name);
+        true
+    }
 }
 
 /// Reads one value that may nest `depth` deep. Its own refusals go to `refused`, because the parser's error type can
@@ -191,16 +225,18 @@ impl<'de, T: Tree<'de>> Visitor<'de> for Walk<'_, T> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<T, A::Error> {
-        let mut members: BTreeMap<T::Key, T> = BTreeMap::new();
+        let mut members = T::Members::default();
+        let mut count = 0;
         let inner = self.inner()?;
         while let Some(key) = map.next_key_seed(KeyText)? {
             // The name is needed again only when the key turns out to stand twice; borrowed keys cost nothing.
             let name = key.clone();
             let value = map.next_value_seed(Walk { ..inner })?;
-            if members.insert(key.into(), value).is_some() {
+            if !T::add(&mut members, key, value) {
                 return Err(self.refuse(JsonError::DuplicateKey(name.into_owned())));
             }
-            if members.len() > MAX_MEMBERS {
+            count += 1;
+            if count > MAX_MEMBERS {
                 return Err(self.refuse(JsonError::TooManyMembers));
             }
         }
@@ -269,6 +305,11 @@ mod tests {
     #[test]
     fn what_parsers_disagree_about_is_refused() {
         refused(r#"{"a": 1, "b": {"c": 1, "\u0063": 2}}"#, "key `c` appears twice in one object");
+        let names: Vec<String> = (0..40).map(|number| format!("\"{number}\":0")).collect();
+        for repeated in [0, 20, 39] {
+            let text = format!("{{{},\"{repeated}\":1}}", names.join(","));
+            refused(&text, &format!("key `{repeated}` appears twice in one object"));
+        }
         refused("[NaN]", "line 1 column 2: expected value");
         refused("[1,\n 2,]", "line 2 column 4: trailing comma");
         refused("1e999", "line 1 column 5: number out of range");

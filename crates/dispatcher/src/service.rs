@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use metrics::counter;
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -14,9 +13,10 @@ use trunkline_sdk::core::DestinationName;
 use trunkline_sdk::core::config::{Diagnostics, codes};
 use trunkline_sdk::delivery::{Clock, Hosted, RunEnd, Runtime, RuntimeError, RuntimeHandle, RuntimeParts};
 use trunkline_sdk::metric;
-use trunkline_sdk::service::{Host, Roster, ServiceError};
+use trunkline_sdk::service::{Host, Pauses, Roster, ServiceError};
 
 const SERVICE: &str = "dispatcher";
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Runs the dispatcher until the host shuts down. It hosts the destinations named in `only`, or all when that is empty;
@@ -29,7 +29,7 @@ pub async fn run(host: Host, only: Vec<DestinationName>) -> anyhow::Result<()> {
     check(&only, &host.shared)?;
     let mut roster = Roster::new(host.adapters.clone(), &host.instance);
     let mut configuration = host.configuration.clone();
-    let mut pauses = pauses();
+    let mut pauses = Pauses::new(FIRST_PAUSE, LONGEST_PAUSE);
     loop {
         let shared = configuration.borrow_and_update().clone();
         let hosted = roster.update(&shared, |name, entry| choose(&only, name, entry)).await?;
@@ -44,7 +44,7 @@ pub async fn run(host: Host, only: Vec<DestinationName>) -> anyhow::Result<()> {
             Err(RuntimeError::Consume(cause @ ConsumeError::Fatal(_))) if !host.shutdown.is_cancelled() => {
                 error!(%cause, "deliveries can't be taken in; trying again");
                 host.not_ready(SERVICE, "deliveries can't be taken in");
-                sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
+                sleep(pauses.longer()).await;
             }
             end => return Ok(ended(end)?),
         }
@@ -142,8 +142,4 @@ fn check(only: &[DestinationName], shared: &Shared) -> Result<(), ServiceError> 
         diagnostics.push(node.error(codes::WRONG_VALUE, message, Some(hint)));
     }
     if diagnostics.has_errors() { Err(ServiceError::Configuration(diagnostics)) } else { Ok(()) }
-}
-
-fn pauses() -> impl Iterator<Item = Duration> {
-    ExponentialBuilder::default().with_max_delay(LONGEST_PAUSE).with_jitter().without_max_times().build()
 }

@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde::Serialize;
 use trunkline_sdk::config::Scope;
 use trunkline_sdk::service::TraceContext;
 
@@ -35,11 +35,18 @@ async fn accept(gateway: &Gateway, request: Request) -> Result<Response, Problem
     Ok(answer(StatusCode::ACCEPTED, &accepted, Body::empty))
 }
 
+/// The body of 202.
+#[derive(Serialize)]
+struct Counts {
+    accepted: usize,
+    duplicates: usize,
+}
+
 /// The answer to a request whose events are stored: a count, or what the platform wants to read.
 pub(crate) fn answer(status: StatusCode, accepted: &[Acceptance], body: impl FnOnce() -> Body) -> Response {
     let duplicates = accepted.iter().filter(|acceptance| **acceptance == Acceptance::Duplicate).count();
     let mut response = if status == StatusCode::ACCEPTED {
-        let counts = json!({ "accepted": accepted.len() - duplicates, "duplicates": duplicates });
+        let counts = Counts { accepted: accepted.len() - duplicates, duplicates };
         (status, axum::Json(counts)).into_response()
     } else {
         (status, body()).into_response()

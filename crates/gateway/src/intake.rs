@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 use trunkline_sdk::Event;
@@ -87,10 +86,13 @@ pub struct IntakeParts {
     pub confirm_timeout: Duration,
 }
 
+/// What became of a request: one entry per event.
+type Answer = Result<Vec<Acceptance>, Refused>;
+
 /// A request that waits for its answer.
 struct Waiting {
     submission: Submission,
-    answer: oneshot::Sender<Result<Vec<Acceptance>, Refused>>,
+    answer: oneshot::Sender<Answer>,
 }
 
 impl Intake {
@@ -115,11 +117,4 @@ impl Intake {
             Ok(Err(_)) | Err(_) => Err(Refused::Unavailable),
         }
     }
-}
-
-/// The key of an event in the window: its source and id.
-type Identity = (Bytes, Bytes);
-
-fn identity(event: &Event) -> Identity {
-    (Bytes::copy_from_slice(event.source().as_bytes()), Bytes::copy_from_slice(event.id().as_bytes()))
 }

@@ -18,6 +18,7 @@ mod api;
 mod linger;
 mod polling;
 mod service;
+mod times;
 mod window;
 
 pub use service::run;

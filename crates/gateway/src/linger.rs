@@ -8,35 +8,35 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, HttpBody};
-use axum::extract::Request;
+use axum::body::{Bytes, HttpBody};
 use http_body_util::BodyExt as _;
-use hyper::body::{Frame, SizeHint};
+use hyper::body::{Frame, Incoming, SizeHint};
 
 /// The most that is thrown away of one body, in bytes; who announced more does not wait for an answer to begin.
 const MOST: usize = 8 << 20;
 /// How long is read in vain.
 const LONGEST: Duration = Duration::from_secs(2);
 
-/// A request whose body is read to its end, by whom it is for or, what is left of it, in vain.
-pub(crate) async fn linger(request: Request) -> Request {
-    request.map(|body| Body::new(Lingering { body: Some(body) }))
+/// A body that is read to its end, by whom it is for or, what is left of it when it is dropped, in vain.
+pub(crate) struct Lingering {
+    /// Taken when it is dropped.
+    body: Option<Incoming>,
 }
 
-/// A body that goes on being read after it was dropped.
-struct Lingering {
-    /// Taken when it is dropped.
-    body: Option<Body>,
+impl Lingering {
+    pub(crate) fn new(body: Incoming) -> Self {
+        Self { body: Some(body) }
+    }
 }
 
 impl HttpBody for Lingering {
     type Data = Bytes;
-    type Error = axum::Error;
+    type Error = hyper::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         match &mut self.body {
             Some(body) => Pin::new(body).poll_frame(context),
             None => Poll::Ready(None),
@@ -63,7 +63,7 @@ impl Drop for Lingering {
 }
 
 /// Reads a body and keeps nothing of it.
-async fn discard(mut body: Body) {
+async fn discard(mut body: Incoming) {
     let mut read = 0;
     while read < MOST
         && let Some(Ok(frame)) = body.frame().await

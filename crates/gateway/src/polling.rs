@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use backon::{BackoffBuilder, ExponentialBuilder};
 use chrono::Utc;
 use tokio::task::JoinSet;
 use tracing::{error, info};
 use trunkline_sdk::config::SourceEntry;
 use trunkline_sdk::registry::{AnySource, MadeSource};
-use trunkline_sdk::service::Host;
+use trunkline_sdk::service::{Host, Pauses};
 use trunkline_sdk::source::EmitHost;
 use trunkline_sdk::store::Store;
 use trunkline_sdk::{EmitError, Emitter, Event};
@@ -37,8 +36,7 @@ async fn keep_running(
     source: Box<dyn AnySource>,
     emitter: Emitter,
 ) {
-    let pauses = ExponentialBuilder::default().with_min_delay(Duration::from_secs(1));
-    let mut pauses = pauses.with_max_delay(Duration::from_secs(60)).with_jitter().without_max_times().build();
+    let mut pauses = Pauses::new(Duration::from_secs(1), Duration::from_secs(60));
     let mut source = Some(source);
     while !host.shutdown.is_cancelled() {
         if let Some(source) = source.take() {
@@ -48,7 +46,7 @@ async fn keep_running(
                 Err(error) => error!(source = name, error, "a source failed; it begins again"),
             }
         }
-        tokio::time::sleep(pauses.next().unwrap_or(Duration::from_secs(60))).await;
+        tokio::time::sleep(pauses.longer()).await;
         let context = host.shared.context(&name, &host.instance);
         match host.adapters.make_source(&entry, &context).await {
             Ok(MadeSource::Polling(again)) => source = Some(again),

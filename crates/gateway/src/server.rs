@@ -1,21 +1,26 @@
 //! The listener: limits on connections and on the time a client takes, and a graceful end.
 
+use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::ConnectInfo;
+use axum::response::Response;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use metrics::gauge;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt as _;
+use tower::Service as _;
 use tracing::{debug, warn};
 use trunkline_sdk::metric;
+
+use crate::linger::Lingering;
+use crate::times::Times;
 
 /// What a listener permits.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +34,9 @@ pub struct Limits {
 }
 
 /// Serves `routes` until `shutdown`, then lets requests under way end. `true` when all did within the grace period.
+///
+/// What every request passes stands here and not in layers of `routes`: a layer costs each request a box and a clone of
+/// everything below it.
 pub async fn serve(
     listener: TcpListener,
     routes: Router,
@@ -37,6 +45,7 @@ pub async fn serve(
 ) -> bool {
     let places = Arc::new(Semaphore::new(limits.connections));
     let graceful = GracefulShutdown::new();
+    let times = Times::new();
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.header_timeout);
     builder.http2().timer(TokioTimer::new()).keep_alive_interval(Some(Duration::from_secs(30)));
@@ -48,12 +57,9 @@ pub async fn serve(
         };
         let Some((stream, place)) = accepted else { continue };
         let Ok(peer) = stream.peer_addr() else { continue };
-        let service =
-            routes.clone().map_request(move |mut request: axum::http::Request<hyper::body::Incoming>| {
-                request.extensions_mut().insert(ConnectInfo(peer));
-                request
-            });
-        let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        let (routes, times) = (routes.clone(), times.clone());
+        let service = service_fn(move |request| answer(routes.clone(), times.clone(), request));
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection.into_owned());
         tokio::spawn(async move {
             gauge!(metric::GATEWAY_CONNECTIONS).increment(1.0);
@@ -66,6 +72,17 @@ pub async fn serve(
     }
     drop(listener);
     tokio::time::timeout(limits.grace, graceful.shutdown()).await.is_ok()
+}
+
+async fn answer(
+    mut routes: Router,
+    times: Times,
+    request: axum::http::Request<Incoming>,
+) -> Result<Response, Infallible> {
+    let (time, started) = (times.of(request.uri().path()), Instant::now());
+    let response = routes.call(request.map(Lingering::new)).await;
+    time.record(started.elapsed());
+    response
 }
 
 async fn accept(

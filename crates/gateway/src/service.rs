@@ -3,33 +3,29 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST};
-use axum::middleware::Next;
-use axum::response::Response;
+use axum::http::request::Parts;
+use axum::http::HeaderMap;
 use axum::routing::post;
 use bytes::Bytes;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use http_body_util::{BodyExt, Limited};
-use metrics::histogram;
 use tracing::info;
 use trunkline_sdk::broker::Broker;
 use trunkline_sdk::config::{AuthError, Caller, KeyEntry, KeyRing, Scope, Shared, check_listen};
 use trunkline_sdk::core::config::Diagnostics;
 use trunkline_sdk::registry::MadeSource;
 use trunkline_sdk::service::{Host, ServiceError};
-use trunkline_sdk::{AnyWebhookSource, metric};
+use trunkline_sdk::AnyWebhookSource;
 
 use crate::intake::{Intake, IntakeParts};
-use crate::linger::linger;
 use crate::polling::{self, Polling};
 use crate::problem::Problem;
 use crate::settings::GatewaySettings;
@@ -185,24 +181,7 @@ fn routes(gateway: Arc<Gateway>) -> Router {
         .route("/hooks/{source}", post(hooks::webhook))
         .fallback(|| async { Problem::unknown_path() })
         .method_not_allowed_fallback(|| async { Problem::method() })
-        // Bodies are limited where they are read, with a message of our own.
-        .layer(DefaultBodyLimit::disable())
-        .layer(axum::middleware::map_request(linger))
-        .layer(axum::middleware::from_fn(measured))
         .with_state(gateway)
-}
-
-/// Times each request, by the route it took: a bounded label, whatever is asked for.
-async fn measured(request: Request, next: Next) -> Response {
-    let route = match request.uri().path() {
-        "/v1/events" => "events",
-        path if path.starts_with("/hooks/") => "hooks",
-        _ => "none",
-    };
-    let started = Instant::now();
-    let response = next.run(request).await;
-    histogram!(metric::GATEWAY_REQUEST_DURATION, "route" => route).record(started.elapsed().as_secs_f64());
-    response
 }
 
 /// A record must be able to hold a body twice (event and transformed body) and what surrounds it.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use trunkline_rules::{Routed, RuleFailure, RuleSet, Stage};
+use trunkline_rules::{Allowances, Routed, Routing, RuleFailure, RuleSet, Stage};
 use trunkline_sdk::broker::{ChannelName, Outgoing, Received};
 use trunkline_sdk::config::JourneyMode;
 use trunkline_sdk::core::dead_letter::Contents;
@@ -34,19 +34,31 @@ pub struct Converted {
     pub made: Vec<(SubscriptionName, DestinationName)>,
     /// How many of each.
     pub counts: JourneyCounts,
+    /// The journey, until it is an output.
+    steps: Vec<JourneyStep>,
 }
 
 impl Converter {
-    /// Converts a batch with one rule set. Every record of the batch has a consequence among the outputs.
-    pub fn convert(&self, rules: &RuleSet, batch: &[Received], now: DateTime<Utc>) -> Converted {
+    /// Converts a batch with one rule set, whose programs get the time that `allowances` leave them. Every record of
+    /// the batch has a consequence among the outputs.
+    pub fn convert(
+        &self,
+        rules: &RuleSet,
+        allowances: &mut Allowances,
+        batch: &[Received],
+        now: DateTime<Utc>,
+    ) -> Converted {
         let mut converted = Converted::default();
-        let mut steps = Vec::new();
         for record in batch {
             match Event::decode(record.value.clone()) {
-                Ok(event) => self.route(rules, record, &event, now, &mut converted, &mut steps),
-                Err(error) => self.bury(record, error.to_string(), now, &mut converted, &mut steps),
+                Ok(event) => {
+                    let routing = rules.route_within(&event, allowances);
+                    self.route(rules, routing, record, &event, now, &mut converted);
+                }
+                Err(error) => self.bury(record, error.to_string(), now, &mut converted),
             }
         }
+        let mut steps = std::mem::take(&mut converted.steps);
         if self.journey == JourneyMode::Failures {
             steps.retain(|step| matches!(step.step, Step::Dead | Step::Undecodable));
         }
@@ -58,8 +70,8 @@ impl Converter {
             counts: converted.counts,
         };
         let key = Bytes::copy_from_slice(self.instance.as_bytes());
-        for record in journey.fitting(self.max_record / 2) {
-            converted.outputs.push(Outgoing::new(ChannelName::journey(), key.clone(), record.encode()));
+        for record in journey.encode_fitting(self.max_record / 2) {
+            converted.outputs.push(Outgoing::new(ChannelName::journey(), key.clone(), record));
         }
         converted
     }
@@ -67,17 +79,16 @@ impl Converter {
     fn route(
         &self,
         rules: &RuleSet,
+        routing: Routing,
         record: &Received,
         event: &Event,
         now: DateTime<Utc>,
         converted: &mut Converted,
-        steps: &mut Vec<JourneyStep>,
     ) {
-        let routing = rules.route(event);
         let counts = &mut converted.counts;
         if routing.matched.is_empty() && routing.failed.is_empty() {
             counts.filtered += 1;
-            steps.push(step(Step::Filtered, event, rules, now));
+            converted.steps.push(step(Step::Filtered, event, rules, now));
             return;
         }
         counts.routed += 1;
@@ -86,7 +97,7 @@ impl Converter {
             let mut made = step(Step::Routed, event, rules, now);
             made.subscription = routed.subscription.to_string();
             made.destination = routed.destination.to_string();
-            steps.push(made);
+            converted.steps.push(made);
             converted.made.push((routed.subscription.clone(), routed.destination.clone()));
             let output = self.deliver(record, event, routed, rules, now);
             match output {
@@ -95,7 +106,7 @@ impl Converter {
                     let (output, step) = self.dead(record, *dead, now);
                     converted.counts.dead += 1;
                     converted.outputs.push(output);
-                    steps.push(step);
+                    converted.steps.push(step);
                 }
             }
         }
@@ -103,7 +114,7 @@ impl Converter {
             let (output, step) = self.dead(record, failed(event, &failure, rules, now), now);
             converted.counts.dead += 1;
             converted.outputs.push(output);
-            steps.push(step);
+            converted.steps.push(step);
             converted.failures.push(failure);
         }
     }
@@ -155,7 +166,6 @@ impl Converter {
         detail: String,
         now: DateTime<Utc>,
         converted: &mut Converted,
-        steps: &mut Vec<JourneyStep>,
     ) {
         converted.counts.undecodable += 1;
         let dead = DeadLetter {
@@ -169,7 +179,7 @@ impl Converter {
         };
         let (output, dead) = self.dead(record, dead, now);
         converted.outputs.push(output);
-        steps.push(JourneyStep { step: Step::Undecodable, ..dead });
+        converted.steps.push(JourneyStep { step: Step::Undecodable, ..dead });
     }
 }
 

@@ -21,6 +21,7 @@ use trunkline_sdk::broker::{
 
 use crate::convert::{Converted, Converter};
 use crate::measure;
+use crate::restraint::Restraint;
 
 /// Why a router stopped other than by being asked to.
 #[derive(Debug, Error)]
@@ -91,6 +92,7 @@ async fn take(
     sender: mpsc::Sender<Routed>,
     stop: &CancellationToken,
 ) -> Result<(), FlowError> {
+    let mut restraint = Restraint::default();
     loop {
         let batch = tokio::select! {
             biased;
@@ -105,16 +107,27 @@ async fn take(
         let rules = rules.load_full();
         let converter = converter.clone();
         // Patterns and programs use the processor; keep them off the threads that serve everybody.
-        let routed = tokio::task::spawn_blocking(move || route(&converter, &rules, batch));
-        let routed = routed.await.map_err(FlowError::Panicked)?;
+        let routing = tokio::task::spawn_blocking(move || {
+            let routed = route(&converter, rules, &mut restraint, batch);
+            (routed, restraint)
+        });
+        let routed;
+        (routed, restraint) = routing.await.map_err(FlowError::Panicked)?;
         if sender.send(routed).await.is_err() {
             return Ok(());
         }
     }
 }
 
-fn route(converter: &Converter, rules: &RuleSet, batch: Vec<Received>) -> Routed {
-    let converted = converter.convert(rules, &batch, Utc::now());
+fn route(
+    converter: &Converter,
+    rules: Arc<RuleSet>,
+    restraint: &mut Restraint,
+    batch: Vec<Received>,
+) -> Routed {
+    let allowances = restraint.begin(&rules);
+    let converted = converter.convert(&rules, allowances, &batch, Utc::now());
+    restraint.report();
     let records = batch.len();
     Routed { receipts: batch.into_iter().map(|record| record.receipt).collect(), converted, records }
 }

@@ -12,6 +12,7 @@ pub mod flow;
 pub mod reload;
 
 mod measure;
+mod restraint;
 
 mod service;
 

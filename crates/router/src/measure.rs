@@ -28,6 +28,10 @@ pub(crate) fn batch(converted: &Converted, records: usize) {
         let labels =
             [("subscription", failure.subscription.to_string()), ("stage", failure.stage.to_string())];
         counter!(metric::ROUTER_RULE_FAILURES, &labels).increment(1);
+        if !failure.ran {
+            // Said once, when its time was used up; these are as many as events.
+            continue;
+        }
         warn!(
             subscription = %failure.subscription,
             destination = %failure.destination,

@@ -38,7 +38,7 @@ fn event(id: &str, kind: &str, data: &str) -> Event {
 
 async fn started(configuration: &str) -> TestBus {
     let bus = TestBus::start(configuration, Adapters::new()).await.unwrap();
-    tokio::spawn(trunkline_router::run(bus.host()));
+    tokio::spawn(trunkline_router::run(bus.host(), trunkline_router::RouterSettings::default()));
     bus
 }
 

@@ -7,9 +7,10 @@
 //! This crate does no I/O. Its answers never depend on time or chance; the one clock it looks at is the stopwatch in
 //! [`Limits`] that stops a program which runs too long.
 //!
-//! Read it in this order: [`pattern`], [`index`], [`program`], [`subscription`], [`rule_set`].
+//! Read it in this order: [`pattern`], [`index`], [`program`], [`subscription`], [`rule_set`], [`allowance`].
 #![warn(missing_docs)]
 
+pub mod allowance;
 pub mod codes;
 pub mod index;
 pub mod pattern;
@@ -18,6 +19,7 @@ pub mod rule_set;
 pub mod subscription;
 mod suggest;
 
+pub use allowance::Allowances;
 pub use pattern::{Mismatch, Pattern};
 pub use program::Limits;
 pub use rule_set::{Explanation, Outcome, RenderError, Routed, Routing, RuleFailure, RuleSet, Stage};

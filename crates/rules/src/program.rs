@@ -19,6 +19,7 @@ mod compile;
 mod functions;
 mod guard;
 mod run;
+mod stopwatch;
 mod survey;
 mod types;
 mod value;
@@ -31,6 +32,7 @@ use trunkline_core::view::ViewError;
 pub(crate) use body::Form;
 pub(crate) use compile::{Compiler, Program, Purpose};
 pub(crate) use run::Input;
+pub(crate) use stopwatch::{Meter, Watch};
 pub(crate) use types::EventTypes;
 
 /// What one run of one program may use.
@@ -38,16 +40,16 @@ pub(crate) use types::EventTypes;
 pub struct Limits {
     /// Largest body a transform may make, in bytes. Values in between may have four times as many.
     pub output: usize,
-    /// Longest a run may take, by `clock`.
+    /// Longest that condition and transform of one subscription may take for one event together, by `clock`.
     pub deadline: Duration,
-    /// The stopwatch, read when a run has taken a millisecond. Only differences within one thread count. The default is the thread's CPU
-    /// time, so that a busy machine fails no program.
+    /// The stopwatch. Only differences within one thread count, and it runs no faster than time passes. The default is
+    /// the thread's CPU time, so that a busy machine fails no program.
     pub clock: fn() -> Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { output: 1024 * 1024, deadline: Duration::from_millis(50), clock: run::thread_time }
+        Self { output: 1024 * 1024, deadline: Duration::from_millis(25), clock: stopwatch::thread_time }
     }
 }
 
@@ -60,6 +62,9 @@ pub(crate) enum RunError {
     /// It took too long.
     #[error("stopped after {0:?} of work")]
     TooSlow(Duration),
+    /// Earlier runs took too long.
+    #[error("not run: earlier runs were stopped too often, and its time is used up for now")]
+    NotRun,
     /// A value grew too large or too deep.
     #[error("made a value larger than {0} bytes, or nested deeper than {depth}", depth = guard::MAX_VALUE_DEPTH)]
     TooLarge(usize),

@@ -10,9 +10,10 @@ use trunkline_core::config::{Diagnostics, Node};
 use trunkline_core::view::EventView;
 use trunkline_core::{Body, DestinationName, Event, SubscriptionName, TypeCatalogue};
 
+use crate::allowance::Allowances;
 use crate::index::Index;
 use crate::pattern::{Mismatch, Unmatched};
-use crate::program::{Input, Limits};
+use crate::program::{Input, Limits, RunError};
 use crate::subscription::Subscription;
 
 /// All subscriptions of one configuration, compiled and indexed. Immutable; shared between threads by reference.
@@ -62,6 +63,8 @@ pub struct RuleFailure {
     pub destination: DestinationName,
     /// Which part failed.
     pub stage: Stage,
+    /// Whether it was asked at all; not when its time was used up on earlier events ([`Allowances`]).
+    pub ran: bool,
     /// What happened, in words.
     pub detail: String,
 }
@@ -169,6 +172,11 @@ impl RuleSet {
         &self.version
     }
 
+    /// What one run of one program may use.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// How many subscriptions are switched on.
     pub fn len(&self) -> usize {
         self.enabled.len()
@@ -193,12 +201,19 @@ impl RuleSet {
         self.subscriptions.get(at)
     }
 
-    /// Asks all subscriptions; every match is rendered. Blocks for as long as the programs run (each at most
-    /// [`Limits::deadline`]), so call it off the async threads when there are programs.
+    /// Asks all subscriptions; every match is rendered. Blocks for as long as the programs run (those of each
+    /// subscription at most [`Limits::deadline`]), so call it off the async threads when there are programs.
     ///
     /// A subscription that fails is in [`Routing::failed`] and changes nothing for the others. One whose pattern looks
     /// into data that can't be looked into is such a failure, unless its attributes say no already.
     pub fn route(&self, event: &Event) -> Routing {
+        self.route_within(event, &mut Allowances::new())
+    }
+
+    /// As [`RuleSet::route`], of one event in a stream of many: programs that were stopped on earlier events get less
+    /// time, or none.
+    pub fn route_within(&self, event: &Event, allowances: &mut Allowances) -> Routing {
+        allowances.event(&self.limits);
         let view = EventView::new(event, &self.catalogue);
         let input = Input::new(&view);
         let mut routing = Routing::default();
@@ -206,14 +221,14 @@ impl RuleSet {
         self.index.candidates(&view, &mut candidates);
         for candidate in candidates {
             let subscription = &self.subscriptions[self.enabled[candidate.position as usize]];
-            match self.ask(subscription, candidate.certain, &input) {
+            match self.ask(subscription, candidate.certain, &input, allowances) {
                 Ok(None) => {}
                 Ok(Some(body)) => routing.matched.push(Routed {
                     subscription: subscription.name().clone(),
                     destination: subscription.destination().clone(),
                     body,
                 }),
-                Err((stage, detail)) => routing.failed.push(failure(subscription, stage, detail)),
+                Err((stage, error)) => routing.failed.push(failure(subscription, stage, &error)),
             }
         }
         routing
@@ -225,25 +240,13 @@ impl RuleSet {
         subscription: &Subscription,
         certain: bool,
         input: &Input<'_>,
-    ) -> Result<Option<Option<Body>>, (Stage, String)> {
+        allowances: &mut Allowances,
+    ) -> Result<Option<Option<Body>>, (Stage, RunError)> {
         let matches = if certain { Ok(true) } else { subscription.pattern().matches(input.view()) };
-        if !matches.map_err(|error| (Stage::Pattern, error.to_string()))? {
+        if !matches.map_err(|error| (Stage::Pattern, RunError::View(error)))? {
             return Ok(None);
         }
-        self.ask_programs(subscription, input)
-    }
-
-    fn ask_programs(
-        &self,
-        subscription: &Subscription,
-        input: &Input<'_>,
-    ) -> Result<Option<Option<Body>>, (Stage, String)> {
-        let holds = subscription.holds(input, &self.limits);
-        if !holds.map_err(|error| (Stage::Condition, error.to_string()))? {
-            return Ok(None);
-        }
-        let body = subscription.render(input, &self.limits);
-        body.map(Some).map_err(|error| (Stage::Transform, error.to_string()))
+        subscription.ask(input, &self.limits, allowances)
     }
 
     /// What every subscription says to `event`, by name, those switched off included.
@@ -269,10 +272,10 @@ impl RuleSet {
                 return Outcome::Failed { stage: Stage::Pattern, detail: error.to_string() };
             }
         }
-        match self.ask_programs(subscription, input) {
+        match subscription.ask(input, &self.limits, &mut Allowances::new()) {
             Ok(None) => Outcome::ConditionFalse,
             Ok(Some(body)) => Outcome::Matched { body },
-            Err((stage, detail)) => Outcome::Failed { stage, detail },
+            Err((stage, error)) => Outcome::Failed { stage, detail: error.to_string() },
         }
     }
 
@@ -287,17 +290,19 @@ impl RuleSet {
         let subscription =
             self.get(subscription).ok_or_else(|| RenderError::Unknown(subscription.to_owned()))?;
         let view = EventView::new(event, &self.catalogue);
-        let rendered = subscription.render(&Input::new(&view), &self.limits);
-        Ok(rendered.map_err(|error| failure(subscription, Stage::Transform, error.to_string()))?)
+        let (mut left, mut allowances) = (self.limits.deadline, Allowances::new());
+        let rendered = subscription.render(&Input::new(&view), &self.limits, &mut left, &mut allowances);
+        Ok(rendered.map_err(|error| failure(subscription, Stage::Transform, &error))?)
     }
 }
 
-fn failure(subscription: &Subscription, stage: Stage, detail: String) -> RuleFailure {
+fn failure(subscription: &Subscription, stage: Stage, error: &RunError) -> RuleFailure {
     RuleFailure {
         subscription: subscription.name().clone(),
         destination: subscription.destination().clone(),
         stage,
-        detail,
+        ran: *error != RunError::NotRun,
+        detail: error.to_string(),
     }
 }
 

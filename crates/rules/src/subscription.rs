@@ -1,12 +1,16 @@
 //! One subscription: which events go to which destination, in what form.
 
+use std::time::Duration;
+
 use trunkline_core::config::{Diagnostics, Node, NodeValue};
 use trunkline_core::event::is_json_type;
 use trunkline_core::{Body, DestinationName, SubscriptionName};
 
+use crate::allowance::Allowances;
 use crate::codes;
 use crate::pattern::Pattern;
 use crate::program::{Compiler, EventTypes, Form, Input, Limits, Program, Purpose, RunError};
+use crate::rule_set::Stage;
 use crate::suggest::did_you_mean;
 
 /// A compiled subscription.
@@ -55,14 +59,38 @@ impl Subscription {
         self.transform.is_some()
     }
 
-    /// Whether the event passes `when`; one that has none, does.
-    pub(crate) fn holds(&self, input: &Input<'_>, limits: &Limits) -> Result<bool, RunError> {
-        self.condition.as_ref().map_or(Ok(true), |condition| condition.holds(input, limits))
+    /// Whether the event passes `when`, and what `transform` makes of it: `None` for no, the body (if there is a
+    /// transform) for yes. Both have the time of one run together.
+    pub(crate) fn ask(
+        &self,
+        input: &Input<'_>,
+        limits: &Limits,
+        allowances: &mut Allowances,
+    ) -> Result<Option<Option<Body>>, (Stage, RunError)> {
+        let mut left = limits.deadline;
+        if let Some(condition) = &self.condition {
+            let holds = allowances
+                .run(&self.name, Stage::Condition, limits, &mut left, |meter| condition.holds(input, meter));
+            if !holds.map_err(|error| (Stage::Condition, error))? {
+                return Ok(None);
+            }
+        }
+        let body = self.render(input, limits, &mut left, allowances);
+        body.map(Some).map_err(|error| (Stage::Transform, error))
     }
 
     /// What `transform` makes of the event.
-    pub(crate) fn render(&self, input: &Input<'_>, limits: &Limits) -> Result<Option<Body>, RunError> {
-        self.transform.as_deref().map(|(program, form)| program.render(form, input, limits)).transpose()
+    pub(crate) fn render(
+        &self,
+        input: &Input<'_>,
+        limits: &Limits,
+        left: &mut Duration,
+        allowances: &mut Allowances,
+    ) -> Result<Option<Body>, RunError> {
+        let Some((program, form)) = self.transform.as_deref() else { return Ok(None) };
+        let made = allowances
+            .run(&self.name, Stage::Transform, limits, left, |meter| program.render(form, input, meter));
+        made.map(Some)
     }
 }
 

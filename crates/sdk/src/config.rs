@@ -5,6 +5,7 @@
 //! and sizes are `core`'s [`DurationSetting`](crate::core::config::DurationSetting) and
 //! [`SizeSetting`](crate::core::config::SizeSetting).
 
+mod broker;
 pub mod code;
 mod destinations;
 mod keys;
@@ -17,6 +18,7 @@ mod types;
 mod unset;
 mod watch;
 
+pub use broker::{BrokerSettings, EngineKind, Property, TlsFiles, kafka_servers};
 pub use destinations::{DestinationEntry, DestinationSettings, Ordering, RateLimit};
 pub use keys::{AuthError, Caller, KeyEntry, KeyRing, ListenError, Scope, check_listen};
 pub use load::{Loaded, load};

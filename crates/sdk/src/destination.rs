@@ -1,6 +1,7 @@
 //! Consumer adapters: a destination takes deliveries and says what became of them.
 
 use std::future::Future;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,6 +61,8 @@ pub struct Context {
     pub name: String,
     /// The process's name.
     pub instance: String,
+    /// The folder of the configuration, where relative paths in settings start.
+    pub folder: Arc<Path>,
     /// Reads secrets behind their references; watches those that were read.
     pub secrets: Secrets,
     /// The types that events' data may have.

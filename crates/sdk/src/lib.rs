@@ -9,6 +9,7 @@
 //! docs/adapters.md walks through both.
 #![warn(missing_docs)]
 
+pub mod accepted;
 pub mod config;
 pub mod delivery;
 pub mod destination;

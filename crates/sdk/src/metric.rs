@@ -31,6 +31,8 @@ pub const ROUTER_EVENTS: &str = "trunkline_router_events_total";
 pub const ROUTER_DELIVERIES: &str = "trunkline_router_deliveries_made_total";
 /// Conditions and transforms that failed; each is a dead letter. Labels `subscription`, `stage`.
 pub const ROUTER_RULE_FAILURES: &str = "trunkline_router_rule_failures_total";
+/// Alarm: 1 while a subscription's programs get less time, because they were stopped too often. Label `subscription`.
+pub const ROUTER_RESTRAINED: &str = "trunkline_router_restrained";
 /// Records in a batch.
 pub const ROUTER_BATCH_RECORDS: &str = "trunkline_router_batch_records";
 /// Subscriptions in use.
@@ -109,6 +111,7 @@ fn describe_services() {
     describe_counter!(ROUTER_EVENTS, Unit::Count, "Events routed, filtered or undecodable.");
     describe_counter!(ROUTER_DELIVERIES, Unit::Count, "Deliveries made, by subscription and destination.");
     describe_counter!(ROUTER_RULE_FAILURES, Unit::Count, "Conditions and transforms that failed.");
+    describe_gauge!(ROUTER_RESTRAINED, Unit::Count, "1 while programs get less time, having been stopped too often.");
     describe_histogram!(ROUTER_BATCH_RECORDS, Unit::Count, "Records in a batch of the router.");
     describe_gauge!(ROUTER_SUBSCRIPTIONS, Unit::Count, "Subscriptions in use.");
     describe_counter!(CONSOLE_DEAD_LETTERS, Unit::Count, "Dead letters read into the store.");

@@ -5,16 +5,21 @@
 
 mod admin;
 mod broker;
+mod channels;
 mod deliver;
 mod exit;
 mod host;
 mod instance;
 mod lag;
-#[cfg(feature = "embedded")]
+mod loopback;
+#[cfg(any(feature = "embedded", feature = "kafka", feature = "rabbitmq"))]
 mod metered;
 mod metrics;
+mod patience;
+mod pauses;
 mod problem;
 mod process;
+mod prune;
 mod roster;
 mod shutdown;
 mod telemetry;
@@ -22,13 +27,18 @@ mod trace_context;
 
 pub use self::metrics::{Metrics, MetricsError};
 pub use admin::{Admin, BoundAdmin};
-pub use broker::{OpenError, open_broker, open_store};
+pub use broker::{BrokerClient, OpenError, OpenStoreError, open_broker, open_store};
+pub use channels::ensure_channels;
 pub use deliver::{deliver, deliver_main};
 pub use exit::{Exit, ServiceError};
-pub use host::{Host, HostParts, ensure_channels};
-pub use instance::instance_name;
+pub use host::{Host, HostParts};
+pub use instance::{Instance, instance_name};
 pub use lag::report_lag;
+pub use loopback::is_meant_for_this_machine;
+pub use patience::DEFAULT_WAIT;
+pub use pauses::Pauses;
 pub use problem::ProblemDetails;
+pub use prune::keep_pruned;
 pub use roster::Roster;
 pub use shutdown::{DEFAULT_GRACE, on_signals};
 pub use telemetry::{LogFormat, TelemetryError, init_logs};

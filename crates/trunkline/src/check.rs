@@ -93,7 +93,7 @@ async fn judge_loaded(
     let router = shared.section::<RouterSettings>("router", diagnostics);
     let dispatcher = shared.section::<DispatcherSettings>("dispatcher", diagnostics);
     let console = shared.section::<ConsoleSettings>("console", diagnostics);
-    engines::judge(&shared, purpose, diagnostics);
+    engines::judge(&shared, router.as_ref(), purpose, diagnostics);
     if let Some(gateway) = &gateway {
         judge_listen(&shared, "gateway", check_listen("gateway", gateway.listen, &gateway.keys), diagnostics);
         judge_sizes(&shared, gateway, diagnostics);

@@ -1,5 +1,6 @@
 //! What can be typed.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -38,9 +39,8 @@ pub(crate) enum Command {
         service: Service,
         #[command(flatten)]
         run: RunArgs,
-        /// Host these destinations only (dispatcher)
-        #[arg(long, value_name = "DESTINATION", value_parser = DestinationName::parse)]
-        only: Vec<DestinationName>,
+        #[command(flatten)]
+        place: PlaceArgs,
     },
     /// Say everything that is wrong with the configuration
     Check,
@@ -129,6 +129,23 @@ pub(crate) struct RunArgs {
     /// How long services may take to settle what is under way after SIGTERM
     #[arg(long, default_value = "10s", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub(crate) grace: std::time::Duration,
+    /// How long to wait at the start for a broker and a store that are not there yet
+    #[arg(long, default_value = "1m", value_parser = humantime::parse_duration, value_name = "TIME")]
+    pub(crate) wait: std::time::Duration,
+}
+
+/// What tells one process of a service from another.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct PlaceArgs {
+    /// Host these destinations only (dispatcher); may be given several times
+    #[arg(long, value_name = "DESTINATION", value_parser = DestinationName::parse)]
+    pub(crate) only: Vec<DestinationName>,
+    /// Listen here instead of on the configuration's address (gateway, console)
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Serve health and metrics here instead of on the configuration's address
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) admin: Option<SocketAddr>,
 }
 
 #[derive(Debug, Args)]

@@ -8,7 +8,7 @@ use reqwest::StatusCode;
 use trunkline_sdk::service::{Exit, TelemetryError};
 
 use crate::check::Purpose;
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, PlaceArgs};
 use crate::client::{NoAnswer, Refused};
 
 mod adapters;
@@ -47,8 +47,8 @@ pub(crate) fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
     let common = Common { config: cli.config, json: cli.json };
     match cli.command {
         Command::Demo(args) => crate::demo::run(&args),
-        Command::Up(args) => up::run(&common, Purpose::Up, Vec::new(), &args),
-        Command::Run { service, run, only } => up::run(&common, Purpose::Run(service), only, &run),
+        Command::Up(args) => up::run(&common, Purpose::Up, PlaceArgs::default(), &args),
+        Command::Run { service, run, place } => up::run(&common, Purpose::Run(service), place, &run),
         Command::Check => block_on(check::run(&common)),
         Command::Try { event } => block_on(try_out::run(&common, &event)),
         Command::Publish { event } => block_on(publish::run(&common, &event)),

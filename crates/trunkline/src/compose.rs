@@ -12,14 +12,13 @@ use anyhow::Context as _;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
-use trunkline_core::DestinationName;
 use trunkline_core::config::Diagnostic;
 use trunkline_sdk::Adapters;
 use trunkline_sdk::config::{Shared, Watcher};
-use trunkline_sdk::service::{Admin, Host, HostParts, Metrics, ServiceError, instance_name, report_lag};
+use trunkline_sdk::service::{Admin, Host, HostParts, Instance, Metrics, ServiceError, report_lag};
 
 use crate::check::{Purpose, Valid, judge};
-use crate::cli::Service;
+use crate::cli::{PlaceArgs, Service};
 
 mod difference;
 mod stages;
@@ -35,10 +34,12 @@ pub(crate) struct Plan {
     pub(crate) config: PathBuf,
     /// All services, or one.
     pub(crate) purpose: Purpose,
-    /// The destinations the dispatcher hosts; all when it is empty.
-    pub(crate) only: Vec<DestinationName>,
+    /// What tells the process from others that run the same.
+    pub(crate) place: PlaceArgs,
     /// How long services may take to settle what is under way.
     pub(crate) grace: Duration,
+    /// How long servers that are not there yet are waited for.
+    pub(crate) wait: Duration,
 }
 
 /// Runs a plan until `shutdown`, or until a service fails; then the others are stopped and its error is the answer.
@@ -50,8 +51,9 @@ pub(crate) async fn run(plan: Plan, shutdown: CancellationToken) -> anyhow::Resu
     let watcher = Watcher::new(&plan.config);
     let adapters = trunkline_adapters::registry();
     let judgement = judge(&plan.config, plan.purpose, &adapters).await;
-    let valid = judgement.into_valid(log_warning)?;
+    let valid = placed(judgement.into_valid(log_warning)?, &plan.place);
     let services = services(plan.purpose);
+    let instance = Instance::take(process_name(plan.purpose), &valid.shared);
     let admin = Admin::new(Metrics::install()?);
     for service in &services {
         admin.expect(service.name(), admin_address(&valid, *service));
@@ -60,12 +62,17 @@ pub(crate) async fn run(plan: Plan, shutdown: CancellationToken) -> anyhow::Resu
     let after = CancellationToken::new();
     let _after = after.clone().drop_guard();
     let bound = admin.bind().await.map(|bound| {
-        info!(instance = instance_name(), admin = ?bound.addresses(), "trunkline starts");
+        info!(instance = instance.name(), admin = ?bound.addresses(), "trunkline starts");
         tokio::spawn(bound.serve(after.clone()))
     });
     let (views, seen): (Vec<_>, Vec<_>) =
         services.iter().map(|_| watch::channel(valid.shared.clone())).unzip();
-    let host = open_host(&plan, &valid, adapters.clone(), admin).await?;
+    let opening = open_host(&plan, &valid, adapters.clone(), admin, instance.name());
+    let host = tokio::select! {
+        host = opening => host?,
+        // Whoever waits for a broker can be told to stop.
+        () = shutdown.cancelled() => return Ok(()),
+    };
     // Only now: that another process has the data directory says more than that it has the address too.
     let serving = bound?;
     if services.contains(&Service::Console) {
@@ -78,7 +85,7 @@ pub(crate) async fn run(plan: Plan, shutdown: CancellationToken) -> anyhow::Resu
     let mut stages = Stages::new(plan.grace);
     for (service, configuration) in services.iter().zip(seen) {
         let shutdown = stages.token(*service);
-        let grace = share_of(plan.grace, *service);
+        let grace = share_of(plan.grace, *service, &services);
         let host = Host { configuration, shutdown, grace, ..host.clone() };
         stages.spawn(*service, start(*service, host, &valid, &plan));
     }
@@ -105,14 +112,17 @@ async fn open_host(
     valid: &Valid,
     adapters: Adapters,
     admin: Admin,
+    instance: &str,
 ) -> Result<Host, ServiceError> {
     let parts = HostParts {
         configuration: watch::Sender::new(valid.shared.clone()).subscribe(),
         adapters,
         admin,
-        instance: instance_name(),
+        instance: instance.to_owned(),
+        service: process_name(plan.purpose).to_owned(),
         shutdown: CancellationToken::new(),
         grace: plan.grace,
+        wait: plan.wait,
     };
     Host::open(parts).await
 }
@@ -131,6 +141,26 @@ fn services(purpose: Purpose) -> Vec<Service> {
         Purpose::Run(service) => vec![service],
         Purpose::Up | Purpose::Look => Service::ALL.to_vec(),
     }
+}
+
+/// What a process of this purpose is told apart by from others on its host.
+fn process_name(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::Run(service) => service.name(),
+        Purpose::Up | Purpose::Look => "up",
+    }
+}
+
+/// The configuration with the addresses of the command line.
+fn placed(valid: Valid, place: &PlaceArgs) -> Valid {
+    let Valid { shared, mut gateway, mut router, mut dispatcher, mut console } = valid;
+    if let Some(listen) = place.listen {
+        (gateway.listen, console.listen) = (listen, listen);
+    }
+    if let Some(admin) = place.admin {
+        (gateway.admin, router.admin, dispatcher.admin, console.admin) = (admin, admin, admin, admin);
+    }
+    Valid { shared, gateway, router, dispatcher, console }
 }
 
 fn admin_address(valid: &Valid, service: Service) -> std::net::SocketAddr {
@@ -159,8 +189,8 @@ fn start(
 ) -> futures::future::BoxFuture<'static, anyhow::Result<()>> {
     match service {
         Service::Gateway => Box::pin(trunkline_gateway::run(host, valid.gateway.clone())),
-        Service::Router => Box::pin(trunkline_router::run(host)),
-        Service::Dispatcher => Box::pin(trunkline_dispatcher::run(host, plan.only.clone())),
+        Service::Router => Box::pin(trunkline_router::run(host, valid.router.clone())),
+        Service::Dispatcher => Box::pin(trunkline_dispatcher::run(host, plan.place.only.clone())),
         Service::Console => Box::pin(trunkline_console::run(host, valid.console.clone())),
     }
 }

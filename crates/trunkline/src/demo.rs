@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use trunkline_sdk::service::{Exit, init_logs, on_signals};
 
 use crate::check::Purpose;
-use crate::cli::DemoArgs;
+use crate::cli::{DemoArgs, PlaceArgs};
 use crate::compose::{self, Plan};
 
 mod account;
@@ -23,6 +23,8 @@ mod story;
 use stage::Stage;
 
 const GRACE: Duration = Duration::from_secs(5);
+/// A broker named on the command line is there, or the name is wrong.
+const WAIT: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<Exit> {
     // What happens is told on the terminal; logs are for those who ask for them.
@@ -38,7 +40,13 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<Exit> {
 async fn play(args: &DemoArgs) -> anyhow::Result<Exit> {
     let shutdown = on_signals().context("signals can't be listened for")?;
     let stage = Stage::set(args.broker.as_deref()).await?;
-    let plan = Plan { config: stage.config.clone(), purpose: Purpose::Up, only: Vec::new(), grace: GRACE };
+    let plan = Plan {
+        config: stage.config.clone(),
+        purpose: Purpose::Up,
+        place: PlaceArgs::default(),
+        grace: GRACE,
+        wait: WAIT,
+    };
     let mut bus = tokio::spawn(compose::run(plan, shutdown.clone()));
     let told = tokio::select! {
         told = tell(args, &stage, &shutdown) => told,

@@ -110,9 +110,8 @@ async fn journal(console: &Console, ids: &[String], reason: &str) -> Result<(), 
         let counts = JourneyCounts { discarded: steps.len() as u64, ..JourneyCounts::default() };
         let (instance, service) = (console.instance.clone(), "console".to_owned());
         let record = JourneyRecord { instance, service, time: Utc::now(), steps, counts };
-        let records = record.fitting(console.max_record / 2).into_iter();
-        let outgoing =
-            records.map(|record| Outgoing::new(ChannelName::journey(), key.clone(), record.encode()));
+        let records = record.encode_fitting(console.max_record / 2).into_iter();
+        let outgoing = records.map(|record| Outgoing::new(ChannelName::journey(), key.clone(), record));
         console.broker.publish(outgoing.collect()).await?;
     }
     Ok(())

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use trunkline_rules::RuleSet;
+use trunkline_sdk::accepted::accepted;
 use trunkline_sdk::broker::{ChannelName, Outgoing, PublishError, PublishFailure};
 use trunkline_sdk::core::journey::{JourneyCounts, JourneyRecord, JourneyStep, Step};
 use trunkline_sdk::core::{Delivery, DestinationName, Event};
@@ -75,12 +76,7 @@ impl Maker<'_> {
 
     /// The events of a webhook are accepted now, as the gateway would have done.
     fn accept(&self, batch: &mut Batch, events: &[Event]) -> Result<(), String> {
-        let outgoing = events.iter().map(|event| {
-            let mut outgoing = Outgoing::new(ChannelName::events(), event.key(), event.encoded().clone());
-            let content_type = Bytes::from_static(b"application/cloudevents+protobuf");
-            outgoing.headers.push(("content-type".to_owned(), content_type));
-            traced(outgoing, event)
-        });
+        let outgoing = events.iter().map(|event| traced(accepted(event, "console"), event));
         self.push(batch, outgoing.collect())?;
         for event in events {
             batch.counts.accepted += 1;
@@ -109,8 +105,8 @@ impl Maker<'_> {
         let steps = std::mem::take(&mut batch.steps);
         let record = JourneyRecord { instance, service, time: self.now, steps, counts: batch.counts };
         let key = Bytes::copy_from_slice(self.instance.as_bytes());
-        for record in record.fitting(self.max_record / 2) {
-            batch.outgoing.push(Outgoing::new(ChannelName::journey(), key.clone(), record.encode()));
+        for record in record.encode_fitting(self.max_record / 2) {
+            batch.outgoing.push(Outgoing::new(ChannelName::journey(), key.clone(), record));
             batch.owners.push(None);
         }
     }

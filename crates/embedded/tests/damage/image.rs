@@ -104,8 +104,9 @@ impl Image {
         let specs =
             [spec(&events, for_an_hour), spec(&deliver, Keep::UntilSettled), spec(&gone, Keep::UntilSettled)];
         broker.ensure(&specs, Ensure::Create).await.expect("channels");
-        for number in 0..20 {
-            broker.publish(vec![record(&events, number), record(&gone, number)]).await.expect("publishing");
+        for first in (0..20).step_by(5) {
+            let both = |number| [record(&events, number), record(&gone, number)];
+            broker.publish((first..first + 5).flat_map(both).collect()).await.expect("publishing");
         }
         let (mut intake, settler) =
             broker.consume(&channels(), &group(), Start::Oldest).await.expect("consuming");
@@ -127,8 +128,9 @@ impl Image {
 
     async fn second_run(broker: &EmbeddedBroker) -> Records {
         let [events, deliver] = channels();
-        for number in 20..30 {
-            broker.publish(vec![record(&events, number)]).await.expect("publishing");
+        for first in (20..30).step_by(5) {
+            let batch = (first..first + 5).map(|number| record(&events, number)).collect();
+            broker.publish(batch).await.expect("publishing");
         }
         let late = |number| Outgoing { delay: Some(Duration::from_secs(3600)), ..record(&deliver, number) };
         broker.publish((8..12).map(late).collect()).await.expect("publishing");

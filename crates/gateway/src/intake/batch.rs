@@ -3,87 +3,91 @@
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use metrics::{counter, histogram};
-use tokio::sync::watch;
+use tokio::sync::oneshot;
 use tracing::{error, warn};
-use trunkline_sdk::broker::{ChannelName, Outgoing, PublishError, PublishFailure};
+use trunkline_sdk::accepted::accepted;
+use trunkline_sdk::broker::{ChannelName, Headers, Outgoing, PublishError, PublishFailure};
 use trunkline_sdk::config::JourneyMode;
 use trunkline_sdk::core::journey::{JourneyCounts, JourneyRecord, JourneyStep, Step};
 use trunkline_sdk::store::{EventId, StoreError};
 use trunkline_sdk::{Event, metric};
 
-use super::window::{Claim, Window, wait};
-use super::{Acceptance, Identity, IntakeParts, Refused, Waiting, identity};
+use super::window::{Claim, Outcome, Place, Window};
+use super::{Acceptance, Answer, IntakeParts, Refused, Waiting};
 
 /// What one event of the batch waits for.
 enum Pending {
     /// It is published by this batch; index into the batch's firsts.
     First(usize),
     /// An equal one is published by this or another batch.
-    Equal(watch::Receiver<Option<Result<(), Refused>>>),
+    Equal(Event, oneshot::Receiver<Outcome>),
 }
 
 /// An event that this batch publishes, unless it was seen.
 struct First {
     event: Event,
-    identity: Identity,
-    headers: Vec<(String, Bytes)>,
-    sender: watch::Sender<Option<Result<(), Refused>>>,
+    headers: Headers,
+    place: Place,
     outcome: Result<Acceptance, Refused>,
 }
 
+/// Who waits for the answer of a request, and what each of its events waits for.
+type Asked = (oneshot::Sender<Answer>, Vec<Pending>);
+
 /// Publishes the events of `requests` and answers each request.
 pub(super) async fn publish(parts: &IntakeParts, window: &Window, requests: Vec<Waiting>) {
-    let (mut firsts, pending) = claim(window, &requests);
+    let (mut firsts, asked) = claim(window, requests);
     let now = Utc::now();
-    mark_duplicates(parts, &mut firsts, now).await;
+    let mut ids = Vec::new();
+    if !parts.dedupe.is_zero() {
+        ids.extend(firsts.iter().map(|first| event_id(&first.event)));
+    }
+    mark_duplicates(parts, &mut firsts, &ids, now).await;
     store(parts, &mut firsts, now).await;
-    remember(parts, &firsts, now).await;
-    for first in &firsts {
-        window.release(&first.identity, &first.sender, first.outcome.clone().map(|_| ()));
+    remember(parts, &firsts, ids, now).await;
+    let mut outcomes = Vec::with_capacity(firsts.len());
+    for First { place, outcome, .. } in firsts {
+        place.answer(&outcome.clone().map(|_| ()));
+        outcomes.push(outcome);
     }
     let mut repeated = Vec::new();
-    for (request, pending) in requests.into_iter().zip(pending) {
-        let answer = resolve(&firsts, pending, &request.submission.events, &mut repeated).await;
+    for (answer, pending) in asked {
         // A client that went away does not read its answer.
-        drop(request.answer.send(answer));
+        drop(answer.send(resolve(&outcomes, pending, &mut repeated).await));
     }
     note_repeated(parts, &repeated).await;
 }
 
 /// Claims every event of every request; the first of equal ones is published here.
-fn claim(window: &Window, requests: &[Waiting]) -> (Vec<First>, Vec<Vec<Pending>>) {
-    let mut firsts = Vec::new();
-    let pending = requests.iter().map(|request| {
-        let headers = &request.submission.headers;
-        let claimed = request.submission.events.iter().map(|event| {
-            let identity = identity(event);
-            match window.claim(identity.clone()) {
-                Claim::Equal(receiver) => Pending::Equal(receiver),
-                Claim::First(sender) => {
-                    let (event, headers) = (event.clone(), headers.clone());
-                    let outcome = Ok(Acceptance::Accepted);
-                    firsts.push(First { event, identity, headers, sender, outcome });
+fn claim(window: &Window, requests: Vec<Waiting>) -> (Vec<First>, Vec<Asked>) {
+    let mut firsts = Vec::with_capacity(requests.len());
+    let mut asked = Vec::with_capacity(requests.len());
+    for Waiting { submission, answer } in requests {
+        let headers = std::iter::repeat_n(submission.headers, submission.events.len());
+        let pending = submission.events.into_iter().zip(headers).map(|(event, headers)| {
+            match window.claim(&event) {
+                Claim::Equal(receiver) => Pending::Equal(event, receiver),
+                Claim::First(place) => {
+                    firsts.push(First { event, headers, place, outcome: Ok(Acceptance::Accepted) });
                     Pending::First(firsts.len() - 1)
                 }
             }
         });
-        claimed.collect()
-    });
-    let pending = pending.collect();
-    (firsts, pending)
+        asked.push((answer, pending.collect()));
+    }
+    (firsts, asked)
 }
 
 /// Marks the events that were accepted before. Without the store nothing is recognised and everything accepted.
-async fn mark_duplicates(parts: &IntakeParts, firsts: &mut [First], now: DateTime<Utc>) {
-    if parts.dedupe.is_zero() || firsts.is_empty() {
+async fn mark_duplicates(parts: &IntakeParts, firsts: &mut [First], ids: &[EventId], now: DateTime<Utc>) {
+    if ids.is_empty() {
         return;
     }
     let since = chrono::Duration::from_std(parts.dedupe)
         .ok()
         .and_then(|window| now.checked_sub_signed(window))
         .unwrap_or(DateTime::UNIX_EPOCH);
-    let ids: Vec<EventId> = firsts.iter().map(|first| event_id(&first.event)).collect();
-    match parts.store.seen(&ids, since).await {
+    match parts.store.seen(ids, since).await {
         Ok(seen) => {
             for (first, seen) in firsts.iter_mut().zip(seen) {
                 if seen {
@@ -103,11 +107,8 @@ async fn store(parts: &IntakeParts, firsts: &mut [First], now: DateTime<Utc>) {
     let mut outgoing = Vec::with_capacity(firsts.len() + 1);
     for (index, first) in firsts.iter_mut().enumerate() {
         if first.outcome == Ok(Acceptance::Accepted) {
-            let mut record =
-                Outgoing::new(ChannelName::events(), first.event.key(), first.event.encoded().clone());
-            let content_type = Bytes::from_static(b"application/cloudevents+protobuf");
-            record.headers.push(("content-type".to_owned(), content_type));
-            record.headers.extend(first.headers.iter().cloned());
+            let mut record = accepted(&first.event, "gateway");
+            record.headers.append(&mut first.headers);
             // Known before anything is published, so that the journey counts what is really stored.
             if record.size() > parts.max_record {
                 first.outcome = Err(Refused::TooLarge { size: record.size(), limit: parts.max_record });
@@ -145,13 +146,10 @@ fn refuse(firsts: &mut [First], indices: &[usize], error: PublishError) {
     }
 }
 
-/// Notes what the broker confirmed, and only that.
-async fn remember(parts: &IntakeParts, firsts: &[First], now: DateTime<Utc>) {
-    if parts.dedupe.is_zero() {
-        return;
-    }
-    let accepted = firsts.iter().filter(|first| first.outcome == Ok(Acceptance::Accepted));
-    let ids: Vec<EventId> = accepted.map(|first| event_id(&first.event)).collect();
+/// Notes what the broker confirmed, and only that. `ids` are those of `firsts`, or none when nothing is to be noted.
+async fn remember(parts: &IntakeParts, firsts: &[First], mut ids: Vec<EventId>, now: DateTime<Utc>) {
+    let mut outcomes = firsts.iter().map(|first| &first.outcome);
+    ids.retain(|_| outcomes.next() == Some(&Ok(Acceptance::Accepted)));
     if ids.is_empty() {
         return;
     }
@@ -162,20 +160,20 @@ async fn remember(parts: &IntakeParts, firsts: &[First], now: DateTime<Utc>) {
 
 /// The answer of one request: all its events accepted or recognised, or the first refusal.
 async fn resolve(
-    firsts: &[First],
+    outcomes: &[Result<Acceptance, Refused>],
     pending: Vec<Pending>,
-    events: &[Event],
     repeated: &mut Vec<Event>,
-) -> Result<Vec<Acceptance>, Refused> {
+) -> Answer {
     let mut accepted = Vec::with_capacity(pending.len());
     let mut refused = None;
-    for (pending, event) in pending.into_iter().zip(events) {
+    for pending in pending {
         let outcome = match pending {
-            Pending::First(index) => firsts[index].outcome.clone(),
-            Pending::Equal(receiver) => {
-                let first = wait(receiver).await;
+            Pending::First(index) => outcomes[index].clone(),
+            Pending::Equal(event, receiver) => {
+                // The first may have been given up without an outcome.
+                let first = receiver.await.unwrap_or(Err(Refused::Unavailable));
                 if first.is_ok() {
-                    repeated.push(event.clone());
+                    repeated.push(event);
                 }
                 first.map(|()| Acceptance::Duplicate)
             }
@@ -232,8 +230,8 @@ fn journey<'a>(
     let record = JourneyRecord { instance, service: "gateway".to_owned(), time: now, steps, counts };
     let key = Bytes::copy_from_slice(parts.instance.as_bytes());
     let limit = parts.max_record / 2;
-    let records = record.fitting(limit).into_iter();
-    records.map(|record| Outgoing::new(ChannelName::journey(), key.clone(), record.encode())).collect()
+    let records = record.encode_fitting(limit).into_iter();
+    records.map(|record| Outgoing::new(ChannelName::journey(), key.clone(), record)).collect()
 }
 
 fn event_id(event: &Event) -> EventId {

@@ -16,7 +16,7 @@ const BATCHES: usize = 1;
 
 /// Runs until every [`super::Intake`] is dropped and every request answered.
 pub(super) async fn run(parts: Arc<IntakeParts>, mut waiting: mpsc::Receiver<Waiting>) {
-    let window = Arc::new(Window::default());
+    let window = Window::default();
     let places = Arc::new(Semaphore::new(BATCHES));
     let mut under_way = JoinSet::new();
     while let Some(first) = waiting.recv().await {

@@ -14,7 +14,7 @@ use vrl::value::{Kind, Value as Vrl};
 use super::body::Form;
 use super::survey::{self, Survey};
 use super::types::{DataType, event_kind};
-use super::{Limits, RunError, check, functions, run};
+use super::{Limits, Meter, RunError, check, functions, run};
 use crate::codes;
 use crate::suggest::did_you_mean;
 
@@ -53,11 +53,11 @@ pub(super) fn value_limit(limits: &Limits) -> usize {
 
 impl Program {
     /// Whether the event passes the condition.
-    pub(crate) fn holds(&self, input: &run::Input<'_>, limits: &Limits) -> Result<bool, RunError> {
-        match self.run(input, limits)? {
+    pub(crate) fn holds(&self, input: &run::Input<'_>, meter: &mut Meter<'_>) -> Result<bool, RunError> {
+        self.run(input, meter, |value, _| match value {
             Vrl::Boolean(truth) => Ok(truth),
             other => Err(RunError::Failed(format!("a condition is true or false, not {}", other.kind_str()))),
-        }
+        })
     }
 
     /// The body for the event.
@@ -65,13 +65,23 @@ impl Program {
         &self,
         form: &Form,
         input: &run::Input<'_>,
-        limits: &Limits,
+        meter: &mut Meter<'_>,
     ) -> Result<Body, RunError> {
-        form.body(&self.run(input, limits)?, limits.output)
+        self.run(input, meter, |value, limits| form.body(&value, limits.output))
     }
 
-    fn run(&self, input: &run::Input<'_>, limits: &Limits) -> Result<Vrl, RunError> {
-        run::run(&self.inner, input, self.reads_data, limits, &self.utc)
+    /// Runs it; what becomes of its value is a part of the run.
+    fn run<T>(
+        &self,
+        input: &run::Input<'_>,
+        meter: &mut Meter<'_>,
+        finish: impl FnOnce(Vrl, &Limits) -> Result<T, RunError>,
+    ) -> Result<T, RunError> {
+        let (event, limits) = (input.value(self.reads_data)?, meter.limits);
+        meter.run(|stopwatch| {
+            let value = run::run(&self.inner, event, stopwatch, &self.utc)?;
+            value.map(|value| finish(value, limits)).transpose()
+        })
     }
 }
 

@@ -1,18 +1,17 @@
 //! Running a program on an event.
 
 use std::cell::OnceCell;
-use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
 
 use trunkline_core::Value;
 use trunkline_core::view::{EventView, ViewError};
-use vrl::compiler::runtime::{ExecutionControl, Runtime, Terminate};
+use vrl::compiler::runtime::{Runtime, Terminate};
 use vrl::compiler::{ExpressionError, Program, SecretTarget, Target, TimeZone};
 use vrl::path::{OwnedTargetPath, PathPrefix};
 use vrl::value::Value as Vrl;
 
-use super::{Limits, RunError};
+use super::RunError;
+use super::stopwatch::Stopwatch;
 
 /// One event, as all programs that run on it share it. Built only when the first one asks.
 #[derive(Debug)]
@@ -32,7 +31,7 @@ impl<'a> Input<'a> {
     }
 
     /// The event as an object, with its data only when that is needed.
-    fn value(&self, with_data: bool) -> Result<&Vrl, ViewError> {
+    pub(super) fn value(&self, with_data: bool) -> Result<&Vrl, ViewError> {
         if with_data {
             return self.whole.get_or_init(|| self.build(true)).as_ref().map_err(Clone::clone);
         }
@@ -54,25 +53,22 @@ impl<'a> Input<'a> {
     }
 }
 
-/// Runs a program; see [`super`] for what it may cost.
+/// Runs a program until the stopwatch says stop; `None` when it was stopped. See [`super`] for what it may cost.
 pub(super) fn run(
     program: &Program,
-    input: &Input<'_>,
-    with_data: bool,
-    limits: &Limits,
+    event: &Vrl,
+    stopwatch: &mut Stopwatch,
     utc: &TimeZone,
-) -> Result<Vrl, RunError> {
-    let mut target = ReadOnly(input.value(with_data)?);
-    let mut stopwatch = Stopwatch::start(limits);
+) -> Result<Option<Vrl>, RunError> {
+    let mut target = ReadOnly(event);
     // Nothing outside is changed by a run, so nothing can be left half-changed.
     let result = catch_unwind(AssertUnwindSafe(|| {
-        Runtime::default().resolve_with_control(&mut target, program, utc, &mut stopwatch)
+        Runtime::default().resolve_with_control(&mut target, program, utc, stopwatch)
     }));
     match result {
         Err(_panic) => Err(RunError::Panicked),
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(Terminate::Interrupted)) if stopwatch.expired => Err(RunError::TooSlow(limits.deadline)),
-        Ok(Err(Terminate::Interrupted)) => Err(RunError::TooLarge(super::compile::value_limit(limits))),
+        Ok(Ok(value)) => Ok(Some(value)),
+        Ok(Err(Terminate::Interrupted)) => Ok(None),
         Ok(Err(Terminate::Abort(error) | Terminate::Error(error))) => Err(RunError::Failed(words(&error))),
     }
 }
@@ -82,69 +78,6 @@ fn words(error: &ExpressionError) -> String {
         ExpressionError::Abort { message: None, .. } => "aborted".to_owned(),
         ExpressionError::Abort { message: Some(message), .. } => format!("aborted: {message}"),
         other => other.to_string(),
-    }
-}
-
-/// The CPU time this thread has used.
-pub(super) fn thread_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    // The kernel gives neither negative seconds nor more than 10^9 nanoseconds.
-    Duration::new(time.tv_sec.try_into().unwrap_or_default(), time.tv_nsec.try_into().unwrap_or_default())
-}
-
-/// Says stop when the time is over. The CPU clock costs more than most expressions do, so it is read only when time
-/// enough has passed by the monotonic clock, which is cheap; most runs end before.
-struct Stopwatch {
-    clock: fn() -> Duration,
-    deadline: Duration,
-    started: Instant,
-    /// When the CPU clock is to be read next.
-    look_at: Instant,
-    /// The CPU clock's reading at which to stop, known from the first look on.
-    ends: Option<Duration>,
-    odd: bool,
-    expired: bool,
-}
-
-const FIRST_LOOK: Duration = Duration::from_millis(1);
-
-impl Stopwatch {
-    fn start(limits: &Limits) -> Self {
-        let started = Instant::now();
-        Self {
-            clock: limits.clock,
-            deadline: limits.deadline,
-            started,
-            look_at: started + FIRST_LOOK.min(limits.deadline),
-            ends: None,
-            odd: false,
-            expired: false,
-        }
-    }
-
-    fn look(&mut self, now: Instant) {
-        let used = (self.clock)();
-        let ends = *self.ends.get_or_insert_with(|| {
-            // Until now it may have worked all the time, or waited for a turn; it gets the benefit of the doubt.
-            let worked = now.duration_since(self.started).min(2 * FIRST_LOOK).min(self.deadline);
-            used + self.deadline - worked
-        });
-        self.expired = used >= ends;
-        self.look_at = now + ends.saturating_sub(used);
-    }
-}
-
-impl ExecutionControl for Stopwatch {
-    fn checkpoint(&mut self) -> ControlFlow<()> {
-        self.odd = !self.odd;
-        if self.odd {
-            return ControlFlow::Continue(());
-        }
-        let now = Instant::now();
-        if now >= self.look_at {
-            self.look(now);
-        }
-        if self.expired { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }
 

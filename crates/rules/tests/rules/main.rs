@@ -6,6 +6,7 @@ mod hostile;
 mod mistakes;
 mod patterns;
 mod routing;
+mod steps;
 
 use std::sync::Arc;
 

@@ -15,3 +15,7 @@ pub const LISTEN_WITHOUT_KEYS: &str = "TL-C014";
 pub const UNKNOWN_ADAPTER: &str = "TL-A001";
 /// Settings that their adapter refuses.
 pub const SETTINGS_REFUSED: &str = "TL-A002";
+/// A channel that exists on the broker with other settings.
+pub const CHANNEL_DIFFERS: &str = "TL-B001";
+/// A channel that does not exist where `broker.ensure` is `verify`.
+pub const CHANNEL_MISSING: &str = "TL-B002";

@@ -6,6 +6,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
+use super::broker::RawBroker;
 use super::destinations::RawDestination;
 use super::sections::RawChannels;
 use super::sources::RawSource;
@@ -23,9 +24,9 @@ pub fn schema(adapters: &Adapters, sections: BTreeMap<&str, Schema>) -> Value {
     properties.insert(
         "broker".into(),
         json!({
-            "type": "string",
+            "oneOf": [{ "type": "string" }, of::<RawBroker>()],
             "default": super::Shared::DEFAULT_BROKER,
-            "description": "Where records are kept: embedded:DIR, kafka://HOST:PORT or amqp://HOST/VHOST.",
+            "description": "Where records are kept: embedded:DIR, kafka://HOST:PORT or amqp://HOST/VHOST; or a map with it.",
         }),
     );
     properties.insert(

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use trunkline_core::config::{Diagnostics, Node, NodeValue, codes, did_you_mean};
 use trunkline_core::{DestinationName, NameError, SourceName, TypeCatalogue};
 
+use super::broker::BrokerSettings;
 use super::code;
 use super::destinations::DestinationEntry;
 use super::keys::KeyEntry;
@@ -24,8 +25,8 @@ pub struct Shared {
     pub root: Arc<Node>,
     /// Where relative paths of the configuration start.
     pub folder: Arc<Path>,
-    /// `broker`: `embedded:DIR`, later `kafka://..` and `amqp://..`. Default `embedded:./data`.
-    pub broker: String,
+    /// `broker`. Default `embedded:./data`.
+    pub broker: BrokerSettings,
     /// `store`: `sqlite:PATH` or `postgres://..`. Default `sqlite:./data/store.db`.
     pub store: String,
     /// `channels`.
@@ -63,8 +64,9 @@ impl Shared {
     pub fn read_partly(root: Node, folder: &Path, diagnostics: &mut Diagnostics) -> Self {
         check_sections(&root, diagnostics);
         check_version(&root, diagnostics);
-        let broker = read_text(&root, "broker", Self::DEFAULT_BROKER, diagnostics);
-        let store = read_text(&root, "store", Self::DEFAULT_STORE, diagnostics);
+        let broker =
+            section(&root, "broker").and_then(|node| BrokerSettings::read(node, folder, diagnostics));
+        let store = section(&root, "store").and_then(|node| node.read(diagnostics));
         let channels = section(&root, "channels").and_then(|node| ChannelsSettings::read(node, diagnostics));
         let mut catalogue = TypeCatalogue::canonical();
         let types = read_entries(&root, "types", type_name, diagnostics, |name, node, diagnostics| {
@@ -84,7 +86,7 @@ impl Shared {
             },
         );
         Self {
-            broker: broker.unwrap_or_else(|| Self::DEFAULT_BROKER.to_owned()),
+            broker: broker.unwrap_or_else(|| BrokerSettings::of(Self::DEFAULT_BROKER)),
             store: store.unwrap_or_else(|| Self::DEFAULT_STORE.to_owned()),
             channels: channels.unwrap_or_default(),
             types,
@@ -126,6 +128,7 @@ impl Shared {
         Context {
             name: name.to_owned(),
             instance: instance.to_owned(),
+            folder: self.folder.clone(),
             secrets: self.secrets(),
             catalogue: self.catalogue.clone(),
         }
@@ -179,13 +182,6 @@ fn check_version(root: &Node, diagnostics: &mut Diagnostics) {
         None => (root, "`version` is missing"),
     };
     diagnostics.push(node.error(code::VERSION, message, Some("write `version: 1`".to_owned())));
-}
-
-fn read_text(root: &Node, name: &str, default: &str, diagnostics: &mut Diagnostics) -> Option<String> {
-    match section(root, name) {
-        Some(node) => node.read(diagnostics),
-        None => Some(default.to_owned()),
-    }
 }
 
 fn expect_map(node: &Node, diagnostics: &mut Diagnostics) -> bool {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -14,6 +13,7 @@ use super::clock::Clock;
 use super::journal::Journal;
 use super::measure;
 use super::settlement::Settlement;
+use crate::service::Pauses;
 
 /// How long settlements are gathered: it delays a settlement, never an attempt.
 const GATHER: Duration = Duration::from_millis(5);
@@ -96,7 +96,7 @@ impl HandOver {
     async fn settle(&self, mut batch: Vec<Settlement>, when_refused: WhenRefused) -> Settled {
         let now = self.clock.now();
         let mut set_aside = Vec::new();
-        let mut pauses = pauses();
+        let mut pauses = Pauses::of_hand_over();
         let mut ringing = None;
         while !batch.is_empty() {
             let inputs =
@@ -127,7 +127,7 @@ impl HandOver {
                 }
             };
             ringing.get_or_insert_with(|| self.alarm.ring(&error));
-            sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
+            sleep(pauses.longer()).await;
             batch.retain(|settlement| !settlement.is_lost());
         }
         Ok(set_aside)
@@ -169,17 +169,6 @@ impl HandOver {
         }
         culprits
     }
-}
-
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
-fn pauses() -> impl Iterator<Item = Duration> + Send {
-    ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(50))
-        .with_max_delay(LONGEST_PAUSE)
-        .with_jitter()
-        .without_max_times()
-        .build()
 }
 
 fn put_back(batch: &mut [Settlement], inputs: Vec<Receipt>) {

@@ -36,8 +36,8 @@ impl Journal {
         };
         let key = Bytes::copy_from_slice(self.instance.as_bytes());
         let room = self.max_record.saturating_sub(key.len());
-        let records = record.fitting(room).into_iter();
-        records.map(|record| Outgoing::new(ChannelName::journey(), key.clone(), record.encode())).collect()
+        let records = record.encode_fitting(room).into_iter();
+        records.map(|record| Outgoing::new(ChannelName::journey(), key.clone(), record)).collect()
     }
 
     /// What went well may be left out, except for replays: the state of their dead letter follows from it.

@@ -67,6 +67,13 @@ impl Admin {
         self.set(service, Some(reason.into()));
     }
 
+    /// Says what the services wait for that are not ready, without secrets.
+    pub fn waiting(&self, reason: &str) {
+        for check in self.lock().values_mut().filter(|check| check.waiting.is_some()) {
+            check.waiting = Some(reason.to_owned());
+        }
+    }
+
     /// Binds one listener for each address.
     ///
     /// # Errors

@@ -10,9 +10,11 @@ use trunkline_core::config::Diagnostics;
 
 use super::admin::Admin;
 use super::exit::{Exit, ServiceError};
-use super::host::{Host, HostParts, ensure_channels};
-use super::instance::instance_name;
+use super::channels::ensure_channels;
+use super::host::{Host, HostParts};
+use super::instance::Instance;
 use super::metrics::Metrics;
+use super::patience::DEFAULT_WAIT;
 use super::roster::Roster;
 use super::shutdown::{DEFAULT_GRACE, on_signals};
 use super::telemetry::init_logs;
@@ -91,8 +93,8 @@ async fn run<D: Destination>(
     shutdown: CancellationToken,
 ) -> Result<(), ServiceError> {
     let shared = Arc::new(read(options)?);
-    let instance = instance_name();
-    let mut roster = Roster::new(Adapters::new().destination::<D>(), &instance);
+    let instance = Instance::take(D::NAME, &shared);
+    let mut roster = Roster::new(Adapters::new().destination::<D>(), instance.name());
     let hosted = roster.update(&shared, |name, entry| options.choose(D::NAME, name, entry)).await?;
     if hosted.is_empty() {
         return Err(nothing_to_host::<D>(&shared));
@@ -102,21 +104,26 @@ async fn run<D: Destination>(
     admin.expect(D::NAME, options.admin(&shared)?);
     let bound = admin.bind().await?;
     let (_sender, configuration) = watch::channel(shared);
-    let host = Host::open(HostParts {
+    let serving = CancellationToken::new();
+    let serving_admin = tokio::spawn(bound.serve(serving.clone()));
+    let opening = Host::open(HostParts {
         configuration,
         adapters: Adapters::new(),
         admin,
-        instance,
-        shutdown,
+        instance: instance.name().to_owned(),
+        service: D::NAME.to_owned(),
+        shutdown: shutdown.clone(),
         grace: DEFAULT_GRACE,
-    })
-    .await?;
-    let serving = CancellationToken::new();
-    let admin = tokio::spawn(bound.serve(serving.clone()));
+        wait: DEFAULT_WAIT,
+    });
+    let host = tokio::select! {
+        host = opening => host?,
+        () = shutdown.cancelled() => return Ok(()),
+    };
     let outcome = serve::<D>(&host, hosted, Follow { watcher, roster, options }).await;
     serving.cancel();
     // Its listeners are closed with the process in any case.
-    drop(admin.await);
+    drop(serving_admin.await);
     outcome
 }
 
@@ -141,7 +148,6 @@ async fn serve<D: Destination>(
         destinations: hosted,
         clock: Clock::system(),
     });
-    host.ready(D::NAME);
     let running = runtime.run(host.shutdown.clone(), host.grace);
     let end = tokio::select! {
         end = running => end,
@@ -157,12 +163,16 @@ async fn serve<D: Destination>(
     }
 }
 
-/// Takes changed configurations over, as long as it is polled. A bad one changes nothing.
+/// Says when deliveries are taken in, then takes changed configurations over, as long as it is polled. A bad one changes
+/// nothing.
 async fn follow_configuration<D: Destination>(
     host: &Host,
     handle: &RuntimeHandle,
     follow: &mut Follow<'_>,
 ) -> Infallible {
+    if handle.begun().await {
+        host.ready(D::NAME);
+    }
     loop {
         follow.watcher.changed().await;
         match take_over::<D>(host, handle, follow).await {

@@ -4,17 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use trunkline_broker::{Broker, Ensure};
+use trunkline_broker::{Broker, TopologyError};
 use trunkline_store::Store;
 
 use super::admin::Admin;
-use super::broker::{open_broker, open_store};
+use super::broker::{BrokerClient, OpenError, OpenStoreError, open_broker, open_store};
+use super::channels::{ensure, explained};
 use super::exit::ServiceError;
+use super::patience::patiently;
 use crate::config::Shared;
 use crate::registry::Adapters;
 use crate::secrets::Secrets;
-use crate::topology;
 
 /// What every service is given: one per process, cloned for each of its services.
 #[derive(Clone)]
@@ -51,24 +53,38 @@ pub struct HostParts {
     pub admin: Admin,
     /// The process's name.
     pub instance: String,
+    /// What the process runs; with the process's name it is what the broker knows it by.
+    pub service: String,
     /// Cancelled when the process is to stop.
     pub shutdown: CancellationToken,
     /// The grace period.
     pub grace: Duration,
+    /// How long servers that are not there yet are waited for. See [`super::DEFAULT_WAIT`].
+    pub wait: Duration,
 }
 
 impl Host {
-    /// Opens the broker and the store of the configuration and ensures its channels.
+    /// Opens the broker and the store of the configuration and ensures its channels. Servers that are not there yet are
+    /// waited for.
     ///
     /// # Errors
-    /// [`ServiceError::Unavailable`] names what can't be had.
+    /// [`ServiceError::Unavailable`] names what can't be had; [`ServiceError::Configuration`] what it differs from.
     pub async fn open(parts: HostParts) -> Result<Self, ServiceError> {
         let shared = parts.configuration.borrow().clone();
-        let broker = open_broker(&shared.broker, &shared.folder, &shared.channels)
+        let until = Instant::now() + parts.wait;
+        let tell = |what: String| parts.admin.waiting(&what);
+        let client = BrokerClient::of(&parts.instance, &parts.service);
+        let broker = wait_for_broker(&shared, &client, until, tell).await?;
+        let passes = |error: &TopologyError| {
+            broker.capabilities().several_instances && matches!(error, TopologyError::Unavailable(_))
+        };
+        patiently("the broker", until, passes, tell, async || ensure(&*broker, &shared).await)
             .await
-            .map_err(|cause| ServiceError::unavailable("the broker", cause))?;
-        ensure_channels(&*broker, &shared).await?;
-        let store = open_store(&shared).await?;
+            .map_err(|error| explained(error, &shared))?;
+        let passes = |error: &OpenStoreError| matches!(error, OpenStoreError::Store { passes: true, .. });
+        let store = patiently("the store", until, passes, tell, async || open_store(&shared).await)
+            .await
+            .map_err(|cause| ServiceError::unavailable("the store", cause))?;
         Ok(Self {
             secrets: shared.secrets(),
             shared,
@@ -83,6 +99,17 @@ impl Host {
         })
     }
 
+    /// A broker of a service's own whose hand-overs are transactions, for `service` of this process.
+    ///
+    /// # Errors
+    /// [`ServiceError::Unavailable`], [`ServiceError::Fenced`].
+    pub async fn transactional_broker(&self, service: &str) -> Result<Arc<dyn Broker>, ServiceError> {
+        let client = BrokerClient { transactional: true, ..BrokerClient::of(&self.instance, service) };
+        // The broker was there a moment ago.
+        let until = Instant::now() + Duration::from_secs(30);
+        wait_for_broker(&self.shared, &client, until, |what| self.not_ready(service, what)).await
+    }
+
     /// Tells that a service is ready.
     pub fn ready(&self, service: &str) {
         self.admin.ready(service);
@@ -94,12 +121,23 @@ impl Host {
     }
 }
 
-/// Ensures the channels of a configuration: at start, and before a changed configuration goes to the services.
-///
-/// # Errors
-/// [`ServiceError::Unavailable`] names the channel that exists with other settings, or says that the broker can't be had.
-pub async fn ensure_channels(broker: &dyn Broker, shared: &Shared) -> Result<(), ServiceError> {
-    let specs = topology::channels(shared);
-    let ensured = broker.ensure(&specs, Ensure::Create).await;
-    ensured.map_err(|cause| ServiceError::unavailable("the broker's channels", cause))
+impl BrokerClient {
+    /// The client of a service in a process.
+    pub fn of(instance: &str, service: &str) -> Self {
+        Self { name: format!("{instance}-{service}"), transactional: false }
+    }
+}
+
+async fn wait_for_broker(
+    shared: &Shared,
+    client: &BrokerClient,
+    until: Instant,
+    tell: impl Fn(String),
+) -> Result<Arc<dyn Broker>, ServiceError> {
+    let passes = |error: &OpenError| matches!(error, OpenError::Engine { passes: true, .. });
+    let opened = patiently("the broker", until, passes, tell, async || open_broker(shared, client).await);
+    opened.await.map_err(|cause| match cause {
+        OpenError::Fenced => ServiceError::Fenced,
+        cause => ServiceError::unavailable("the broker", cause),
+    })
 }

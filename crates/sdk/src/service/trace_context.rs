@@ -95,7 +95,7 @@ impl TraceContext {
 
     /// The headers that carry it on a record.
     pub fn record_headers(&self) -> Headers {
-        let parent = (Self::PARENT.to_owned(), Bytes::from(self.to_string()));
+        let parent = (Self::PARENT.to_owned(), Bytes::from(self.parent()));
         let state = self.state.as_ref().map(|state| (Self::STATE.to_owned(), Bytes::from(state.clone())));
         std::iter::once(parent).chain(state).collect()
     }
@@ -103,6 +103,17 @@ impl TraceContext {
     /// The trace's id: 32 hexadecimal digits.
     pub fn trace_id(&self) -> String {
         format!("{:032x}", self.trace)
+    }
+
+    /// The value of `traceparent`. Written digit by digit: every event has one.
+    fn parent(&self) -> String {
+        let mut text = String::with_capacity(55);
+        text.push_str("00-");
+        push_hex(&mut text, &self.trace.to_be_bytes());
+        text.push('-');
+        push_hex(&mut text, &self.span.to_be_bytes());
+        text.push_str(if self.sampled { "-01" } else { "-00" });
+        text
     }
 
     /// The value of `tracestate`.
@@ -114,7 +125,7 @@ impl TraceContext {
 /// The value of `traceparent`.
 impl fmt::Display for TraceContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace, self.span, u8::from(self.sampled))
+        f.write_str(&self.parent())
     }
 }
 
@@ -124,6 +135,15 @@ fn nonzero<T: Default + PartialEq>(random: impl Fn() -> T) -> T {
         if number != T::default() {
             return number;
         }
+    }
+}
+
+fn push_hex(text: &mut String, bytes: &[u8]) {
+    const DIGITS: [char; 16] =
+        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    for byte in bytes {
+        text.push(DIGITS[usize::from(byte >> 4)]);
+        text.push(DIGITS[usize::from(byte & 15)]);
     }
 }
 

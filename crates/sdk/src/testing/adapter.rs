@@ -18,6 +18,7 @@ pub fn context(name: &str, folder: &Path) -> Context {
     Context {
         name: name.to_owned(),
         instance: "test".to_owned(),
+        folder: folder.into(),
         secrets: Secrets::in_folder(folder),
         catalogue: Arc::new(TypeCatalogue::canonical()),
     }

@@ -13,6 +13,7 @@ use trunkline_core::{DeadLetter, Delivery, DestinationName, Event};
 use trunkline_store::Store;
 
 use super::Failure;
+use crate::accepted::accepted;
 use crate::config::Shared;
 use crate::registry::Adapters;
 use crate::service::{Admin, Host, HostParts, Metrics};
@@ -50,8 +51,10 @@ impl TestBus {
             adapters,
             admin: Admin::new(Metrics::install()?),
             instance: "test".to_owned(),
+            service: "bus".to_owned(),
             shutdown: CancellationToken::new(),
             grace: Duration::from_secs(5),
+            wait: Duration::ZERO,
         })
         .await?;
         Ok(Self { host, configuration: sender, folder })
@@ -99,8 +102,7 @@ impl TestBus {
     /// # Errors
     /// The engine's.
     pub async fn publish(&self, event: &Event) -> Result<(), Failure> {
-        let record = Outgoing::new(ChannelName::events(), event.key(), event.encoded().clone());
-        Ok(self.host.broker.publish(vec![record]).await?)
+        Ok(self.host.broker.publish(vec![accepted(event, "gateway")]).await?)
     }
 
     /// Puts a delivery on the channel of its destination, as a router does.

@@ -25,9 +25,10 @@ pub(super) struct Stages {
     grace: Duration,
 }
 
-/// How much of the grace period is left for a service however late it is told.
-pub(super) fn share_of(grace: Duration, service: Service) -> Duration {
-    let before = Service::ALL.iter().take_while(|other| **other != service).count();
+/// How much of the grace period is left for a service of `services`, however late it is told.
+pub(super) fn share_of(grace: Duration, service: Service, services: &[Service]) -> Duration {
+    let earlier = Service::ALL.iter().take_while(|other| **other != service);
+    let before = earlier.filter(|other| services.contains(other)).count();
     grace * (PARTS - u32::try_from(before).unwrap_or_default()) / PARTS
 }
 
@@ -169,7 +170,8 @@ mod tests {
 
     #[test]
     fn each_service_has_its_share_however_late_it_is_told() {
-        let shares = Service::ALL.map(|service| share_of(GRACE, service).as_secs());
+        let shares = Service::ALL.map(|service| share_of(GRACE, service, &Service::ALL).as_secs());
         assert_eq!(shares, [8, 7, 6, 5]);
+        assert_eq!(share_of(GRACE, Service::Console, &[Service::Console]), GRACE, "alone it has all of it");
     }
 }

@@ -30,7 +30,7 @@ fn check(text: &str, expected: &[(usize, usize, &str, &str)]) {
 #[test]
 fn an_empty_configuration_has_the_documented_defaults() {
     let shared = read("version: 1").unwrap();
-    assert_eq!(shared.broker, "embedded:./data");
+    assert_eq!(shared.broker, BrokerSettings::of("embedded:./data"));
     assert_eq!(shared.store, "sqlite:./data/store.db");
     assert_eq!(shared.channels, ChannelsSettings::default());
     assert!(shared.sources.is_empty() && shared.destinations.is_empty() && shared.types.is_empty());

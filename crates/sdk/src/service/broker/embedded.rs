@@ -24,7 +24,7 @@ pub(super) async fn open(
     let options = options(query, channels)?;
     // Opening reads and checks files, which may take a while.
     let opened = tokio::task::spawn_blocking(move || EmbeddedBroker::open(&directory, options)).await;
-    let engine = |cause| OpenError::Engine { engine: "embedded", cause };
+    let engine = |cause| OpenError::Engine { engine: "embedded", passes: false, cause };
     match opened {
         Ok(Ok(broker)) => Ok(Arc::new(Metered(broker))),
         Ok(Err(error)) => Err(engine(error.into())),
