@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use async_compat::Compat;
 use lapin::runtime::default_runtime;
 use lapin::tcp::{AsyncTcpStream, OwnedIdentity, OwnedTLSConfig};
 use lapin::types::LongString;
@@ -61,7 +62,8 @@ impl Address {
             let address = (uri.authority.host.clone(), uri.authority.port);
             let open = async {
                 let resolved = tokio::net::lookup_host(address).await?.collect::<Vec<_>>();
-                let stream = AsyncTcpStream::connect(&runtime, resolved).await?;
+                let stream: AsyncTcpStream<Compat<tokio::net::TcpStream>> =
+                    AsyncTcpStream::connect(&runtime, resolved).await?;
                 if let AsyncTcpStream::Plain(socket) = &stream {
                     kept.keep(socket.get_ref().as_fd())?;
                 }
