@@ -44,11 +44,7 @@ pub fn read(headers: &HeaderMap, body: Bytes) -> Result<Vec<Event>, Problem> {
     }
 }
 
-fn events(
-    headers: &HeaderMap,
-    content_type: Option<&str>,
-    body: Bytes,
-) -> Result<Vec<Event>, BindingError> {
+fn events(headers: &HeaderMap, content_type: Option<&str>, body: Bytes) -> Result<Vec<Event>, BindingError> {
     match Form::of(content_type)? {
         Form::Json => Ok(vec![Event::from_json(&body)?]),
         Form::JsonBatch => Ok(from_json_batch(&body)?),
@@ -85,7 +81,9 @@ fn refused(error: BindingError) -> Problem {
         return Problem::unsupported(format!("This can't be taken: {error}."));
     }
     let what = match &error {
-        BindingError::Json(FromJsonError::InBatch { .. } | FromJsonError::NotA("a list of events")) => "batch",
+        BindingError::Json(FromJsonError::InBatch { .. } | FromJsonError::NotA("a list of events")) => {
+            "batch"
+        }
         BindingError::InBatch { .. } => "batch",
         _ => "event",
     };
