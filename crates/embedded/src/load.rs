@@ -3,6 +3,7 @@
 //! Nothing is written here. What is found wrong is collected, so that an operator sees all of it at once.
 
 mod catalog;
+mod lenient;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,7 +20,8 @@ use crate::side::Expected;
 use crate::writer::{Base, State};
 
 use catalog::load_catalog;
-pub(crate) use catalog::{load_cursor, load_leniently};
+pub(crate) use catalog::load_cursor;
+pub(crate) use lenient::load_leniently;
 
 /// A directory's content, as far as the engine keeps it in memory.
 #[derive(Debug, Default)]

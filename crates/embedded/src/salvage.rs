@@ -240,10 +240,14 @@ fn copy_delayed(from: &Connection, to: &Connection, lane: i64, state: &mut State
             tracing::error!(id, "a delayed record is lost");
             continue;
         }
-        to.prepare_cached("INSERT INTO delayed VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
+        // A damaged table may show a row twice.
+        let new = to
+            .prepare_cached("INSERT OR IGNORE INTO delayed VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
             .execute(params![id, lane, stored, key, headers, value, checksum])?;
-        state.delayed_count += 1;
-        state.delayed_sum = state.delayed_sum.wrapping_add(checksum);
+        if new == 1 {
+            state.delayed_count += 1;
+            state.delayed_sum = state.delayed_sum.wrapping_add(checksum);
+        }
     }
     Ok(())
 }

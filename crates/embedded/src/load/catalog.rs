@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension};
 use trunkline_broker::{ChannelName, GroupName};
 
-use super::{LoadError, Loaded, damaged, load_state};
+use super::{LoadError, Loaded, damaged};
 use crate::catalog::{Channel, Lane, Settings, keep_from};
 use crate::codec::checksum_with;
 use crate::error::Damage;
@@ -27,7 +27,7 @@ pub(super) fn load_catalog(connection: &Connection, state: State) -> Result<Load
     Ok(loaded)
 }
 
-fn load_channels(connection: &Connection) -> rusqlite::Result<Vec<(i64, String, Settings)>> {
+pub(super) fn load_channels(connection: &Connection) -> rusqlite::Result<Vec<(i64, String, Settings)>> {
     let mut statement =
         connection.prepare("SELECT id, name, keep_ms, keep_bytes, max_record FROM channels ORDER BY id")?;
     let rows = statement.query_map([], |row| {
@@ -40,7 +40,7 @@ fn load_channels(connection: &Connection) -> rusqlite::Result<Vec<(i64, String, 
 
 type LaneRow = (i64, u16, Ends, i64);
 
-fn load_lane_rows(connection: &Connection, channel: i64) -> rusqlite::Result<Vec<LaneRow>> {
+pub(super) fn load_lane_rows(connection: &Connection, channel: i64) -> rusqlite::Result<Vec<LaneRow>> {
     let mut statement = connection.prepare_cached(
         "SELECT id, \"partition\", first, next, bytes, crc FROM lanes WHERE channel = ?1 ORDER BY \"partition\"",
     )?;
@@ -51,7 +51,10 @@ fn load_lane_rows(connection: &Connection, channel: i64) -> rusqlite::Result<Vec
     rows.collect()
 }
 
-fn load_group_names(connection: &Connection, channel: i64) -> rusqlite::Result<Vec<(i64, String)>> {
+pub(super) fn load_group_names(
+    connection: &Connection,
+    channel: i64,
+) -> rusqlite::Result<Vec<(i64, String)>> {
     let mut statement =
         connection.prepare_cached("SELECT id, name FROM channel_groups WHERE channel = ?1 ORDER BY id")?;
     let rows = statement.query_map([channel], |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -78,7 +81,7 @@ fn load_lanes(
     Ok(lanes)
 }
 
-fn load_gaps(connection: &Connection, lane: i64) -> Result<Ranges, LoadError> {
+pub(super) fn load_gaps(connection: &Connection, lane: i64) -> Result<Ranges, LoadError> {
     let mut statement = connection.prepare_cached("SELECT first, last FROM gaps WHERE lane = ?1")?;
     let rows = statement.query_map([lane], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let mut gaps = Ranges::default();
@@ -130,53 +133,4 @@ pub(crate) fn load_cursor(
         Ok(if whole { Settled::decode(prefix, &beyond) } else { None })
     });
     row.optional().map(Option::flatten)
-}
-
-/// As much of the catalog as can be read, of a damaged database. Where the row of a lane is damaged its first record says
-/// where it begins, and how far it reaches is left to the side file; a channel of which a lane has no row at all can't be read, because its records can't be proven.
-pub(crate) fn load_leniently(connection: &Connection) -> Loaded {
-    let state = load_state(connection).unwrap_or(State::first());
-    let mut loaded = Loaded { base: Base { state, ..Base::default() }, channels: Vec::new() };
-    let channels = load_channels(connection).unwrap_or_default();
-    for (id, name, settings) in channels {
-        let Ok(name) = ChannelName::parse(&name) else { continue };
-        let lanes = lenient_lanes(connection, id, &name).unwrap_or_default();
-        if lanes.is_empty() {
-            tracing::error!(channel = %name, "the channel can't be read at all");
-            continue;
-        }
-        let groups = load_group_names(connection, id).unwrap_or_default();
-        let group = |(id, group): (i64, String)| {
-            let settled = vec![Settled::default(); lanes.len()];
-            let group = GroupName::parse(&group).ok()?;
-            Some(Arc::new(Group::new(id, group, name.clone(), lanes.clone(), settled)))
-        };
-        let groups = groups.into_iter().filter_map(group).collect();
-        loaded.channels.push(Arc::new(Channel::new(id, name.clone(), settings, lanes.clone(), groups)));
-    }
-    loaded
-}
-
-fn lenient_lanes(
-    connection: &Connection,
-    channel: i64,
-    name: &ChannelName,
-) -> rusqlite::Result<Vec<Arc<Lane>>> {
-    let mut lanes = Vec::new();
-    for (id, partition, ends, checksum) in load_lane_rows(connection, channel)? {
-        let whole = ends.checksum(id, channel, partition) == checksum;
-        let first = if whole { ends.first } else { first_kept(connection, name, partition) };
-        let ends = (first, if whole { ends.next } else { first });
-        let gaps = load_gaps(connection, id).unwrap_or_default();
-        lanes.push(Arc::new(Lane::new(id, name.clone(), partition, ends, gaps)));
-    }
-    let contiguous = lanes.iter().zip(0..).all(|(lane, partition)| lane.partition == partition);
-    Ok(if contiguous { lanes } else { Vec::new() })
-}
-
-/// The first sequence, by what is there.
-fn first_kept(connection: &Connection, name: &ChannelName, partition: u16) -> i64 {
-    let table = schema::lane_table(name.as_str(), partition);
-    let query = format!("SELECT sequence FROM \"{table}\" ORDER BY sequence LIMIT 1");
-    connection.query_row(&query, [], |row| row.get::<_, i64>(0)).map_or(1, |first| first.max(1))
 }
