@@ -26,8 +26,8 @@ pub use certificates::{Certificates, Pair};
 pub use error::BrokersError;
 pub use install::{install, install_packages};
 pub use server::Server;
-pub use set::{Status, down, status, up};
+pub use set::{Status, down, environment, status, up};
 pub use shared::{
-    Control, Shared, SharedKafka, SharedPostgres, SharedRabbitMq, shared, shared_or_skip, skipped,
+    Control, Shared, SharedKafka, SharedPostgres, SharedRabbitMq, WITHOUT, shared, shared_or_skip, skipped,
 };
 pub use state::Kind;

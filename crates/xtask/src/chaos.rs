@@ -1,6 +1,7 @@
 //! The fault tests at their full count. Every test run has a quick form of each.
 
 use crate::run::cargo;
+use crate::session::Session;
 
 /// What `cargo xtask chaos` takes.
 #[derive(clap::Args)]
@@ -22,6 +23,8 @@ pub(crate) struct Args {
 pub(crate) fn chaos(arguments: &Args) -> anyhow::Result<()> {
     let (rounds, seed) = (arguments.rounds.to_string(), arguments.seed.map(|seed| seed.to_string()));
     let mut environment = vec![("TRUNKLINE_ROUNDS", rounds.as_str()), ("TRUNKLINE_CASES", "all")];
+    let session = Session::with_brokers()?;
+    environment.extend(session.environment());
     if let Some(seed) = &seed {
         environment.push(("TRUNKLINE_SEED", seed));
     }

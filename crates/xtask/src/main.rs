@@ -10,7 +10,9 @@ mod chaos;
 mod generate;
 mod prerequisites;
 mod run;
+mod session;
 mod test;
+mod test_brokers;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Developer commands of Trunkline")]
@@ -23,6 +25,11 @@ struct Cli {
 enum Command {
     /// Install what the tests need and run every test
     Test(test::Args),
+    /// Start, end and list the real brokers that tests share
+    Brokers {
+        #[command(subcommand)]
+        action: test_brokers::Action,
+    },
     /// Formatting, lints and documentation, warnings denied: what CI checks besides the tests
     Lint,
     /// Fault tests at their full count
@@ -40,6 +47,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Test(arguments) => test::test(&arguments),
+        Command::Brokers { action } => test_brokers::run(&action),
         Command::Lint => test::lint(),
         Command::Chaos(arguments) => chaos::chaos(&arguments),
         Command::Bench { arguments } => run::bench(&arguments),

@@ -1,13 +1,14 @@
 //! Where brokers keep their data.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::BrokersError;
 
-/// The build's target folder, where everything of the brokers is.
+/// The build's target folder.
 pub(crate) fn target() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let root = root.canonicalize().unwrap_or(root);
@@ -17,9 +18,16 @@ pub(crate) fn target() -> PathBuf {
     }
 }
 
-/// The folder of the shared brokers.
+/// The environment variable that names the folder of the brokers: `cargo xtask test` sets it for tests, which can't know
+/// its target folder.
+pub(crate) const VARIABLE: &str = "TRUNKLINE_TEST_BROKERS";
+
+/// The folder of the brokers: `brokers` in the target folder, or what the environment says.
 pub(crate) fn brokers() -> PathBuf {
-    target().join("brokers")
+    match std::env::var_os(VARIABLE) {
+        Some(folder) if !folder.is_empty() => folder.into(),
+        _ => target().join("brokers"),
+    }
 }
 
 /// A new folder for a broker of one test.
@@ -39,8 +47,17 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<(), BrokersError> {
 
 /// Removes a folder with everything in it, if it is there.
 pub(crate) fn remove(folder: &Path) -> Result<(), BrokersError> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(BrokersError::file(folder)(error)),
+    unless_missing(folder, fs::remove_dir_all(folder))
+}
+
+/// Removes a file, if it is there.
+pub(crate) fn remove_file(path: &Path) -> Result<(), BrokersError> {
+    unless_missing(path, fs::remove_file(path))
+}
+
+fn unless_missing(path: &Path, done: io::Result<()>) -> Result<(), BrokersError> {
+    match done {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(BrokersError::file(path)(error)),
         _ => Ok(()),
     }
 }

@@ -22,8 +22,10 @@ pub const PASSWORD: &str = "bus-secret";
 /// What a private Kafka has of its own.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Of the JVM, in MiB.
+    /// Of the JVM, in MiB; grown into as needed.
     pub heap: u32,
+    /// Starts in half the time, and is slower under load.
+    pub quick: bool,
     /// Lines of `server.properties`, which overrule the usual ones: for example `log.dirs` on a small file system.
     pub properties: Vec<(String, String)>,
     /// With listeners for SASL over TLS and for mutual TLS beside the plain one.
@@ -32,7 +34,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { heap: 256, properties: Vec::new(), certificates: None }
+        Settings { heap: 256, quick: true, properties: Vec::new(), certificates: None }
     }
 }
 
@@ -111,31 +113,29 @@ pub(crate) fn prepare(
     folder::create(folder)?;
     folder::write(&folder.join("server.properties"), &properties(folder, ports, settings))?;
     let classes = format!("{}/*", jars.display());
-    let recipe = |name| Recipe::new(java.clone(), folder.to_owned(), name);
-    let scram = ["SCRAM-SHA-256", "SCRAM-SHA-512"]
+    let java = |name, machine: &[&str], program: &[&str]| {
+        let recipe = Recipe::new(java.clone(), folder.to_owned(), name);
+        let classes = ["-Dlog4j2.level=WARN", "-cp", &classes];
+        recipe.arguments(machine.iter().chain(&classes).chain(program).copied())
+    };
+    let users = ["SCRAM-SHA-256", "SCRAM-SHA-512"]
         .map(|mechanism| format!("{mechanism}=[name={USER},password={PASSWORD}]"));
-    recipe("format")
-        // A program that runs for a second gains nothing from the second compiler.
-        .arguments([
-            "-XX:TieredStopAtLevel=1",
-            "-XX:+UseSerialGC",
-            "-cp",
-            &classes,
-            "kafka.tools.StorageTool",
-        ])
-        .arguments(["format", "--standalone", "-t", CLUSTER, "-c", "server.properties"])
-        .arguments(scram.iter().flat_map(|scram| ["--add-scram", scram]))
-        .run()?;
-    let heap = settings.heap;
-    let recipe = recipe("kafka")
-        .arguments([&*format!("-Xms{heap}m"), &format!("-Xmx{heap}m"), "-XX:+UseG1GC", "-Dlog4j2.level=WARN"])
-        .arguments(["-cp", &classes, "kafka.Kafka", "server.properties"]);
+    let format = ["format", "--standalone", "-t", CLUSTER, "-c", "server.properties"];
+    let users = users.iter().flat_map(|user| ["--add-scram", user]);
+    let format: Vec<&str> = ["kafka.tools.StorageTool"].into_iter().chain(format).chain(users).collect();
+    java("format", &QUICK, &format).run()?;
+    let heap = format!("-Xmx{}m", settings.heap);
+    let machine = if settings.quick { &QUICK[..] } else { &["-XX:+UseG1GC"] };
+    let recipe = java("kafka", &[machine, &[&*heap]].concat(), &["kafka.Kafka", "server.properties"]);
     let [plain, _, sasl, tls] = ports.each_ref().map(|port| port.number);
     let probe = Probe::Kafka(SocketAddr::from((Ipv4Addr::LOCALHOST, plain)));
     let secured = |port| settings.certificates.as_ref().map(|_| format!("localhost:{port}"));
     let addresses = Addresses { plain: format!("127.0.0.1:{plain}"), sasl: secured(sasl), tls: secured(tls) };
     Ok((Server::new("Kafka", recipe, probe, Stop::Terminate), addresses))
 }
+
+/// A JVM that starts with half the work and memory. Its code stays slower.
+const QUICK: [&str; 2] = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"];
 
 /// Any 16 bytes in base64url; each Kafka is alone in its cluster.
 const CLUSTER: &str = "dHJ1bmtsaW5ldGVzdHMwMA";
@@ -162,6 +162,7 @@ share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 num.network.threads=2
 num.io.threads=2
+log.cleaner.dedupe.buffer.size=16777216
 ",
         data.display()
     );

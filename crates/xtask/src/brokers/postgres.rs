@@ -104,6 +104,7 @@ pub(crate) fn prepare(
     ];
     options.extend(settings.settings.iter().cloned());
     server = server.arguments(["-D", "data"]);
+    server.stale = Some(folder.join("data/postmaster.pid"));
     for (name, value) in &options {
         server = server.arguments(["-c", &*format!("{name}={value}")]);
     }

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use serde::{Deserialize, Serialize};
 
-/// How long the system may take to end what it was told to kill.
-const AFTER_KILL: Duration = Duration::from_secs(10);
+/// How long the system may take to end or halt what it was told to.
+const AFTER_SIGNAL: Duration = Duration::from_secs(10);
 
 /// A process that somebody of ours started; it need not be a child of this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +30,12 @@ impl Process {
     /// The process that has this id now.
     pub(crate) fn of(id: u32) -> Option<Process> {
         let stat = stat(id)?;
-        (!matches!(stat.state, 'Z' | 'X')).then_some(Process { id, started: stat.started })
+        let ended = match stat.state {
+            // The first thread may end before the others, which still hold files and ports.
+            'Z' => threads(id) <= 1,
+            state => state == 'X',
+        };
+        (!ended).then_some(Process { id, started: stat.started })
     }
 
     /// One that ended before anybody could look.
@@ -40,8 +45,11 @@ impl Process {
 
     /// Whether it still runs. One that ended and was not waited for does not.
     pub(crate) fn is_alive(self) -> bool {
-        self.reap();
-        Process::of(self.id) == Some(self)
+        let alive = Process::of(self.id) == Some(self);
+        if !alive {
+            self.reap();
+        }
+        alive
     }
 
     /// Signals it, when it is alive, and nobody else.
@@ -60,6 +68,20 @@ impl Process {
         }
     }
 
+    /// Halts it with its family and returns when no thread of theirs runs any more.
+    pub(crate) fn halt(self) {
+        let family = self.family();
+        for member in &family {
+            member.signal(Signal::STOP);
+        }
+        let end = Instant::now() + AFTER_SIGNAL;
+        for member in family {
+            while !member.is_halted() && Instant::now() < end {
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+    }
+
     /// Kills it with its family and waits until all of them are gone.
     pub(crate) fn kill(self) {
         let family = self.family();
@@ -67,7 +89,7 @@ impl Process {
             member.signal(Signal::KILL);
         }
         for member in family {
-            member.wait(AFTER_KILL);
+            member.wait(AFTER_SIGNAL);
         }
     }
 
@@ -104,6 +126,13 @@ impl Process {
         family
     }
 
+    fn is_halted(self) -> bool {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.id)).into_iter().flatten().flatten();
+        let mut stats =
+            tasks.filter_map(|task| parse_stat(&fs::read_to_string(task.path().join("stat")).ok()?));
+        stats.all(|stat| matches!(stat.state, 'T' | 'Z' | 'X'))
+    }
+
     /// Takes the exit status when it is a child of this process and ended: it would stay as a zombie.
     fn reap(self) {
         if let Some(id) = pid(self.id) {
@@ -119,6 +148,10 @@ fn pid(id: u32) -> Option<Pid> {
 fn ids() -> impl Iterator<Item = u32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+fn threads(id: u32) -> usize {
+    fs::read_dir(format!("/proc/{id}/task")).map_or(0, Iterator::count)
 }
 
 fn stat(id: u32) -> Option<Stat> {

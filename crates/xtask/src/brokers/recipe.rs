@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 
 use serde::{Deserialize, Serialize};
 
-use super::BrokersError;
 use super::process::Process;
+use super::{BrokersError, folder};
 
 /// A program in a session of its own, so that neither the end of a terminal nor an interrupt reaches it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -23,6 +23,9 @@ pub(crate) struct Recipe {
     pub(crate) log: PathBuf,
     /// User and group, where it may not run as ours.
     pub(crate) user: Option<(u32, u32)>,
+    /// A file that the server leaves when it is killed, and that keeps it from starting as long as the system knows the
+    /// dead process.
+    pub(crate) stale: Option<PathBuf>,
 }
 
 impl Recipe {
@@ -35,7 +38,7 @@ impl Recipe {
             environment.insert("PATH".to_owned(), path);
         }
         let log = folder.join(format!("{name}.log"));
-        Recipe { program, arguments: Vec::new(), environment, folder, log, user: None }
+        Recipe { program, arguments: Vec::new(), environment, folder, log, user: None, stale: None }
     }
 
     pub(crate) fn arguments<'a>(mut self, arguments: impl IntoIterator<Item = &'a str>) -> Recipe {
@@ -43,8 +46,11 @@ impl Recipe {
         self
     }
 
-    /// Starts it.
+    /// Starts it. The earlier process must be gone.
     pub(crate) fn spawn(&self) -> Result<Process, BrokersError> {
+        if let Some(stale) = &self.stale {
+            folder::remove_file(stale)?;
+        }
         let log = File::options()
             .create(true)
             .append(true)

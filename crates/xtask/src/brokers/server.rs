@@ -1,5 +1,6 @@
 //! One server process that can be started, stopped, killed and paused.
 
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
@@ -99,10 +100,10 @@ impl Server {
         }
     }
 
-    /// Halts it (`SIGSTOP`): its connections stay open and nothing answers.
+    /// Halts it (`SIGSTOP`) and returns when it is: its connections stay open and nothing answers.
     pub fn pause(&self) {
         if let Some(running) = *self.process() {
-            running.signal_all(Signal::STOP);
+            running.halt();
         }
     }
 
@@ -133,8 +134,13 @@ impl Server {
         own + self.companion.as_ref().map_or(0, |companion| companion.memory())
     }
 
+    /// Where its configuration and data are.
+    pub fn folder(&self) -> &Path {
+        &self.recipe.folder
+    }
+
     /// Its output: where to look when it does not what it should.
-    pub fn log(&self) -> &std::path::Path {
+    pub fn log(&self) -> &Path {
         &self.recipe.log
     }
 

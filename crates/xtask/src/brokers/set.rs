@@ -79,6 +79,17 @@ pub fn status() -> Result<Vec<Status>, BrokersError> {
     Ok(known.collect())
 }
 
+/// What tells tests of what `up` started: names and values of environment variables, none for what they name already.
+///
+/// # Errors
+/// The state can't be read.
+pub fn environment() -> Result<Vec<(&'static str, String)>, BrokersError> {
+    let state = State::load()?;
+    let urls = Kind::ungiven().into_iter().filter_map(|kind| Some((kind.variable(), state.url(kind)?)));
+    let folder = (folder::VARIABLE, folder::brokers().to_string_lossy().into_owned());
+    Ok(urls.chain([folder]).collect())
+}
+
 fn further(state: &State, kind: Kind) -> Vec<(&'static str, String)> {
     let listeners = match kind {
         Kind::Kafka => state.kafka.as_ref().map(|entry| {
@@ -132,8 +143,12 @@ impl Prepared {
         let folder = data(kind)?;
         match kind {
             Kind::Kafka => {
-                let settings =
-                    kafka::Settings { heap: 512, certificates: certificates.cloned(), ..Default::default() };
+                let settings = kafka::Settings {
+                    heap: 512,
+                    quick: false,
+                    certificates: certificates.cloned(),
+                    ..Default::default()
+                };
                 let ports = Range::SHARED.reserve_several()?;
                 let (server, addresses) = kafka::prepare(&folder, &ports, &settings)?;
                 Ok(Prepared::Kafka(Entry { server, addresses }, ports))

@@ -6,7 +6,7 @@ use super::state::{Entry, State};
 use super::{BrokersError, Certificates, Kind, Server, kafka, rabbitmq};
 
 /// Set by who runs the tests on a machine that can't have brokers: what needs one says that it is skipped.
-const WITHOUT: &str = "TRUNKLINE_TEST_NO_BROKERS";
+pub const WITHOUT: &str = "TRUNKLINE_TEST_NO_BROKERS";
 
 /// The brokers of this test run. Use names of your own on them: prefixes, virtual hosts, databases.
 #[derive(Debug)]

@@ -28,6 +28,11 @@ impl Kind {
         }
     }
 
+    /// Those that no environment variable names.
+    pub fn ungiven() -> Vec<Kind> {
+        Kind::ALL.into_iter().filter(|kind| kind.given().is_none()).collect()
+    }
+
     /// What that variable says, unless it is empty.
     pub(crate) fn given(self) -> Option<String> {
         std::env::var(self.variable()).ok().filter(|value| !value.is_empty())
@@ -70,15 +75,9 @@ pub(crate) struct Entry<A> {
 }
 
 impl State {
-    /// `cargo xtask test` says where, for tests that can't know what target folder it has.
-    pub(crate) fn path() -> PathBuf {
-        match std::env::var_os(Self::VARIABLE) {
-            Some(path) if !path.is_empty() => path.into(),
-            _ => folder::brokers().join("state.json"),
-        }
+    fn path() -> PathBuf {
+        folder::brokers().join("state.json")
     }
-
-    pub(crate) const VARIABLE: &str = "TRUNKLINE_TEST_BROKERS";
 
     /// An empty one when nothing was started.
     pub(crate) fn load() -> Result<State, BrokersError> {
