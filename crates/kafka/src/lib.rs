@@ -1,30 +1,36 @@
 //! The Kafka engine.
 
+mod asker;
 mod broker;
+mod catalog;
+mod confirm;
+mod context;
+mod core;
+mod delay;
 mod error;
+mod inbox;
+mod intake;
+mod keeper;
+mod lag;
+mod lease;
+mod member;
+mod mover;
+mod names;
+mod observer;
 mod options;
+mod prepare;
+mod properties;
+mod publisher;
+mod raw;
+mod rebalance;
+mod receipt;
+mod register;
+mod settler;
+mod topology;
+mod transaction;
+mod window;
 
 pub use broker::KafkaBroker;
 pub use error::{ConnectError, KafkaFailure};
 pub use options::{Options, Tls};
-
-/// Properties of librdkafka that can't be set: the engine's correctness stands on their values.
-pub const REFUSED_PROPERTIES: &[&str] = &[
-    "acks",
-    "request.required.acks",
-    "allow.auto.create.topics",
-    "auto.offset.reset",
-    "bootstrap.servers",
-    "metadata.broker.list",
-    "enable.auto.commit",
-    "enable.auto.offset.store",
-    "enable.idempotence",
-    "enable.partition.eof",
-    "group.id",
-    "group.instance.id",
-    "group.protocol",
-    "isolation.level",
-    "partition.assignment.strategy",
-    "partitioner",
-    "transactional.id",
-];
+pub use properties::REFUSED_PROPERTIES;

@@ -1,0 +1,219 @@
+//! Questions to the cluster: what topics there are, where they begin and end, what groups have committed.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rdkafka::admin::{
+    AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication, TopicResult,
+};
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::util::Timeout;
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::context::Common;
+use crate::error::KafkaFailure;
+use crate::names;
+use crate::options::Options;
+use crate::properties;
+
+/// A client for each group that is asked about, and one that changes topics. All but the administration blocks.
+pub(crate) struct Asker {
+    options: Arc<Options>,
+    common: Common,
+    clients: Mutex<HashMap<String, Arc<BaseConsumer<Common>>>>,
+    admin: Option<AdminClient<Common>>,
+}
+
+impl std::fmt::Debug for Asker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Asker").finish_non_exhaustive()
+    }
+}
+
+impl Asker {
+    pub(crate) fn new(options: Arc<Options>, common: Common) -> KafkaResult<Self> {
+        let admin = AdminClient::from_config_and_context(&properties::admin(&options), common.clone())?;
+        Ok(Self { options, common, clients: Mutex::default(), admin: Some(admin) })
+    }
+
+    /// Wraps librdkafka's answer with what was asked of whom.
+    pub(crate) fn failure(&self, action: impl Into<String>, cause: KafkaError) -> KafkaFailure {
+        KafkaFailure::Refused { bootstrap: self.options.bootstrap.clone(), action: action.into(), cause }
+    }
+
+    /// How many partitions each topic has.
+    pub(crate) fn topics(&self) -> Result<HashMap<String, usize>, KafkaFailure> {
+        let metadata = self.looker()?.fetch_metadata(None, self.timeout());
+        let metadata = metadata.map_err(|cause| self.failure("list its topics", cause))?;
+        let count = |topic: &rdkafka::metadata::MetadataTopic| (topic.name().to_owned(), topic.partitions().len());
+        Ok(metadata.topics().iter().map(count).collect())
+    }
+
+    /// How many partitions a topic has; `None`: it is not there.
+    pub(crate) fn partitions(&self, topic: &str) -> Result<Option<usize>, KafkaFailure> {
+        let failure = |cause| self.failure(format!("describe topic `{topic}`"), cause);
+        let metadata = self.looker()?.fetch_metadata(Some(topic), self.timeout()).map_err(failure)?;
+        let found = metadata.topics().iter().find(|found| found.name() == topic);
+        match found.and_then(|found| found.error()) {
+            None => Ok(found.map(|found| found.partitions().len()).filter(|count| *count > 0)),
+            Some(rdkafka::types::RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => Ok(None),
+            Some(error) => Err(failure(KafkaError::MetadataFetch(error.into()))),
+        }
+    }
+
+    /// The first offset of each of so many partitions.
+    pub(crate) fn begins(&self, topic: &str, partitions: u16) -> Result<Vec<i64>, KafkaFailure> {
+        self.offsets(topic, partitions, Offset::Beginning)
+    }
+
+    /// The offset after the last one of each of so many partitions.
+    pub(crate) fn ends(&self, topic: &str, partitions: u16) -> Result<Vec<i64>, KafkaFailure> {
+        self.offsets(topic, partitions, Offset::End)
+    }
+
+    /// The first offset stored at or after a time (milliseconds since 1970) in each partition; where there is none, −1.
+    pub(crate) fn since(&self, topic: &str, partitions: u16, millis: i64) -> Result<Vec<i64>, KafkaFailure> {
+        self.offsets(topic, partitions, Offset::Offset(millis.max(0)))
+    }
+
+    fn offsets(&self, topic: &str, partitions: u16, at: Offset) -> Result<Vec<i64>, KafkaFailure> {
+        let failure = |cause| self.failure(format!("say the offsets of topic `{topic}`"), cause);
+        let mut list = TopicPartitionList::new();
+        for partition in 0..partitions {
+            list.add_partition_offset(topic, i32::from(partition), at).map_err(failure)?;
+        }
+        let found = self.looker()?.offsets_for_times(list, self.timeout()).map_err(failure)?;
+        let mut offsets = vec![-1; usize::from(partitions)];
+        for element in found.elements() {
+            element.error().map_err(failure)?;
+            let place = usize::try_from(element.partition()).ok().and_then(|index| offsets.get_mut(index));
+            if let (Some(place), Offset::Offset(offset)) = (place, element.offset()) {
+                *place = offset;
+            }
+        }
+        Ok(offsets)
+    }
+
+    /// What a group has committed in each of so many partitions, by a consumer that knew this life of the topic.
+    pub(crate) fn committed(
+        &self,
+        group: &str,
+        topic: &str,
+        partitions: u16,
+        incarnation: &str,
+    ) -> Result<Vec<Option<i64>>, KafkaFailure> {
+        let failure = |cause| self.failure(format!("say what group `{group}` has committed"), cause);
+        let mut list = TopicPartitionList::new();
+        list.add_partition_range(topic, 0, i32::from(partitions) - 1);
+        let found = self.client(group)?.committed_offsets(list, self.timeout()).map_err(failure)?;
+        let mut committed = vec![None; usize::from(partitions)];
+        for element in found.elements() {
+            element.error().map_err(failure)?;
+            let place = usize::try_from(element.partition()).ok().and_then(|index| committed.get_mut(index));
+            if let (Some(place), Offset::Offset(offset)) = (place, element.offset())
+                && element.metadata() == incarnation
+            {
+                *place = Some(offset);
+            }
+        }
+        Ok(committed)
+    }
+
+    /// Creates topics; those that exist already are left alone.
+    pub(crate) async fn create(&self, topics: &[NewTopic<'_>]) -> Result<(), KafkaFailure> {
+        let answers = self.admin()?.create_topics(topics, &self.admin_options()).await;
+        self.all_done("create topic", answers, RDKafkaErrorCode::TopicAlreadyExists)
+    }
+
+    /// Deletes topics; those that are gone already are no mistake.
+    pub(crate) async fn delete(&self, topics: &[&str]) -> Result<(), KafkaFailure> {
+        let answers = self.admin()?.delete_topics(topics, &self.admin_options()).await;
+        self.all_done("delete topic", answers, RDKafkaErrorCode::UnknownTopicOrPartition)
+    }
+
+    fn all_done(
+        &self,
+        action: &str,
+        answers: KafkaResult<Vec<TopicResult>>,
+        harmless: RDKafkaErrorCode,
+    ) -> Result<(), KafkaFailure> {
+        for answer in answers.map_err(|cause| self.failure(action, cause))? {
+            if let Err((topic, code)) = answer
+                && code != harmless
+            {
+                return Err(self.failure(format!("{action} `{topic}`"), KafkaError::AdminOp(code)));
+            }
+        }
+        Ok(())
+    }
+
+    /// The settings of topics that exist.
+    pub(crate) async fn settings(&self, topics: &[&str]) -> Result<Vec<ConfigResource>, KafkaFailure> {
+        let resources: Vec<_> = topics.iter().map(|topic| ResourceSpecifier::Topic(topic)).collect();
+        let failure = |cause| self.failure("describe its topics' settings", cause);
+        let answers = self.admin()?.describe_configs(&resources, &self.admin_options()).await.map_err(failure)?;
+        answers
+            .into_iter()
+            .collect::<Result<_, _>>()
+            .map_err(|code| self.failure("describe a topic's settings", KafkaError::AdminOp(code)))
+    }
+
+    /// Deletes what stands before these offsets.
+    pub(crate) async fn delete_records(&self, before: &TopicPartitionList) -> Result<(), KafkaFailure> {
+        let failure = |cause| self.failure("delete settled records", cause);
+        let done = self.admin()?.delete_records(before, &self.admin_options()).await.map_err(failure)?;
+        done.elements().iter().try_for_each(|element| element.error().map_err(failure))
+    }
+
+    /// Describes a topic to be created.
+    pub(crate) fn new_topic<'a>(&self, name: &'a str, partitions: u16, settings: &[(&'a str, &'a str)]) -> NewTopic<'a> {
+        let replication = self.options.replication.map_or(-1, i32::from);
+        let topic = NewTopic::new(name, i32::from(partitions), TopicReplication::Fixed(replication));
+        settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value))
+    }
+
+    fn looker(&self) -> Result<Arc<BaseConsumer<Common>>, KafkaFailure> {
+        self.client(&names::looker_group(&self.options.prefix))
+    }
+
+    fn client(&self, group: &str) -> Result<Arc<BaseConsumer<Common>>, KafkaFailure> {
+        let mut clients = lock(&self.clients);
+        if let Some(client) = clients.get(group) {
+            return Ok(client.clone());
+        }
+        let config = properties::looker(&self.options, group);
+        let made = BaseConsumer::from_config_and_context(&config, self.common.clone());
+        let client = Arc::new(made.map_err(|cause| self.failure("be looked at", cause))?);
+        clients.insert(group.to_owned(), client.clone());
+        Ok(client)
+    }
+
+    fn admin(&self) -> Result<&AdminClient<Common>, KafkaFailure> {
+        self.admin.as_ref().ok_or(KafkaFailure::Closed)
+    }
+
+    fn timeout(&self) -> Timeout {
+        self.options.request_timeout.into()
+    }
+
+    fn admin_options(&self) -> AdminOptions {
+        let timeout = Some(self.options.request_timeout);
+        AdminOptions::new().request_timeout(timeout).operation_timeout(timeout)
+    }
+}
+
+impl Drop for Asker {
+    /// Ending clients waits for their threads; that is done on one of its own.
+    fn drop(&mut self) {
+        let (admin, clients) = (self.admin.take(), std::mem::take(&mut *lock(&self.clients)));
+        // Without a thread they end here.
+        drop(std::thread::Builder::new().name("kafka-closing".to_owned()).spawn(move || drop((admin, clients))));
+    }
+}
+
+/// A mutex whose holder panicked is used all the same: what it guards is whole after every statement.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
