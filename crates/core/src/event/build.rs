@@ -148,6 +148,23 @@ impl EventBuilder {
     }
 }
 
+impl Event {
+    /// The same event with one more attribute, which is text; one of that name is replaced. Nothing of what came is
+    /// encoded anew: the attribute follows it, as parts of one message may.
+    ///
+    /// # Errors
+    /// [`DecodeError::Attribute`] when the name or the value is not permitted.
+    pub fn with_text(&self, name: &str, value: &str) -> Result<Self, DecodeError> {
+        let mut entry = Vec::with_capacity(name.len() + value.len() + 16);
+        put(1, name.as_bytes(), &mut entry);
+        put(2, &attribute_value(&Attribute::Text(value.into())), &mut entry);
+        let mut encoded = Vec::with_capacity(self.encoded().len() + entry.len() + 8);
+        encoded.extend_from_slice(self.encoded());
+        put(5, &entry, &mut encoded);
+        Self::decode(encoded.into())
+    }
+}
+
 /// Appends a length-delimited field.
 fn put(tag: u32, bytes: &[u8], buffer: &mut Vec<u8>) {
     encode_key(tag, WireType::LengthDelimited, buffer);

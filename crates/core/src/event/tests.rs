@@ -137,6 +137,17 @@ fn bombs_are_refused_quickly() {
 }
 
 #[test]
+fn an_attribute_is_added_behind_what_came() {
+    let event = Event::builder("1", "s", "t").subject("old").json("{}").build().unwrap();
+    let more = event.with_text("traceparent", "ä").unwrap();
+    assert_eq!((more.text_attribute("traceparent"), more.data()), (Some("ä"), event.data()));
+    assert!(more.encoded().starts_with(event.encoded()));
+    let replaced = more.with_text("subject", "new").unwrap();
+    assert_eq!((replaced.subject(), replaced.attributes().count()), (Some("new"), 3));
+    assert!(event.with_text("id", "2").is_err() && event.with_text("subject", "").is_err());
+}
+
+#[test]
 fn building_checks_json_data() {
     let built = Event::builder("1", "s", "t").json("{\"a\":1,\"a\":2}").build();
     assert_eq!(built.unwrap_err(), BuildError::Json(JsonError::DuplicateKey("a".to_owned())));

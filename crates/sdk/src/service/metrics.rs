@@ -51,7 +51,7 @@ impl Metrics {
     }
 }
 
-fn builder() -> Result<PrometheusBuilder, BuildError> {
+pub(super) fn builder() -> Result<PrometheusBuilder, BuildError> {
     let full = |name: &str| Matcher::Full(name.to_owned());
     PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_duration_seconds".to_owned()), &metric::DURATION_BUCKETS)?

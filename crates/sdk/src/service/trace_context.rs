@@ -100,6 +100,16 @@ impl TraceContext {
         std::iter::once(parent).chain(state).collect()
     }
 
+    /// The ids of trace and step, and whether the trace is sampled.
+    pub(crate) fn ids(&self) -> (u128, u64, bool) {
+        (self.trace, self.span, self.sampled)
+    }
+
+    /// The context of these ids, which are not zero.
+    pub(crate) fn of_ids((trace, span, sampled): (u128, u64, bool), state: Option<String>) -> Self {
+        Self { trace, span, sampled, state }
+    }
+
     /// The trace's id: 32 hexadecimal digits.
     pub fn trace_id(&self) -> String {
         format!("{:032x}", self.trace)

@@ -1,7 +1,6 @@
 //! Records that other publishers put straight on `events`.
 
 use bytes::Bytes;
-use prost::encoding::{WireType, encode_key, encode_varint};
 
 use super::{BinaryMode, BindingError, Form, from_protobuf};
 use crate::event::Event;
@@ -64,17 +63,6 @@ fn keyed(event: Event, key: &[u8]) -> Event {
     if key.is_empty() || event.attribute("partitionkey").is_some() {
         return event;
     }
-    let value = field(3, key);
-    let entry = [field(1, b"partitionkey"), field(2, &value)].concat();
-    // Parts of one message may follow each other, so nothing of what came has to be written anew.
-    let encoded = [event.encoded().as_ref(), &field(5, &entry)].concat();
-    Event::decode(encoded.into()).unwrap_or(event)
-}
-
-fn field(number: u32, bytes: &[u8]) -> Vec<u8> {
-    let mut field = Vec::with_capacity(bytes.len() + 8);
-    encode_key(number, WireType::LengthDelimited, &mut field);
-    encode_varint(bytes.len() as u64, &mut field);
-    field.extend_from_slice(bytes);
-    field
+    let key = std::str::from_utf8(key).ok();
+    key.and_then(|key| event.with_text("partitionkey", key).ok()).unwrap_or(event)
 }
