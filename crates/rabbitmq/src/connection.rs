@@ -1,11 +1,11 @@
 //! Opening a connection: address, TLS, handshake, within a time.
 
-use std::fs;
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use std::{fmt, fs};
 
 use async_compat::Compat;
 use lapin::runtime::default_runtime;
@@ -96,6 +96,13 @@ impl Address {
                 ConnectError::Unreachable { address, source }
             }
         })
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The rest holds passwords and keys.
+        f.debug_tuple("Address").field(&self.shown()).finish()
     }
 }
 

@@ -13,6 +13,9 @@ pub enum ConnectError {
     /// The URL is none that RabbitMQ knows.
     #[error("the broker's address is not amqp://user:password@host:port/vhost or amqps://..")]
     Url,
+    /// The prefix is too long for AMQP's names.
+    #[error("the prefix is longer than {0} bytes")]
+    Prefix(usize),
     /// A certificate or key can't be read.
     #[error("can't read {path}", path = .path.display())]
     Certificate {
@@ -57,6 +60,12 @@ pub enum RabbitFailure {
     /// The broker refused to store a record: a queue is full, or can't be written now.
     #[error("RabbitMQ refused to store the record: a queue is full or can't be written")]
     Nacked,
+    /// Records were sent, or would have been, and no confirmation came in time.
+    #[error("RabbitMQ has not confirmed the record in time")]
+    Unconfirmed,
+    /// A queue exists with other arguments than this engine gives it; the broker's own words.
+    #[error("a queue exists with other arguments: {0}")]
+    Differs(Arc<str>),
     /// The connection is down; it is being opened again.
     #[error("the connection to RabbitMQ is down")]
     Disconnected,
