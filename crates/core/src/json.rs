@@ -37,22 +37,30 @@ pub enum JsonError {
     /// An object of more than [`MAX_MEMBERS`] members.
     #[error("an object of more than {MAX_MEMBERS} members")]
     TooManyMembers,
+    /// More than [`MAX_VALUES`] values.
+    #[error("more than {MAX_VALUES} values")]
+    TooManyValues,
 }
 
 /// How many members one object may have. More are no business event but an attack on whoever keeps them apart.
 pub const MAX_MEMBERS: usize = 10_000;
 
-/// Parses JSON text into a [`Value`], refusing duplicate keys, depth beyond [`MAX_DEPTH`] and objects of more than
-/// [`MAX_MEMBERS`]. A number is an integer when it is written without fraction and exponent and is an `i64`; else it is
+/// How many values a document may have to be looked into; those inside others count, too. A megabyte of small objects
+/// would take a hundred megabytes, and longer to build than thousands of events to route.
+pub const MAX_VALUES: usize = 50_000;
+
+/// Parses JSON text into a [`Value`], refusing duplicate keys, depth beyond [`MAX_DEPTH`], objects of more than
+/// [`MAX_MEMBERS`] and more than [`MAX_VALUES`] in all. A number is an integer when it is written without fraction and exponent and is an `i64`; else it is
 /// a float, and one that no float can hold is a syntax error.
 ///
 /// # Errors
 /// [`JsonError`] names the place or the key.
 pub fn parse(text: &str) -> Result<Value, JsonError> {
-    read(text, MAX_DEPTH)
+    read(text, MAX_DEPTH, MAX_VALUES)
 }
 
-/// Checks JSON text as [`parse`] does, without building the value.
+/// Checks JSON text as [`parse`] does, without building the value; how many values there are does not matter to one who
+/// only carries them.
 ///
 /// # Errors
 /// As [`parse`].
@@ -62,13 +70,13 @@ pub fn check(text: &str) -> Result<(), JsonError> {
 
 /// As [`check`] with another limit for the depth, for JSON that wraps somebody's JSON.
 pub(crate) fn check_to(text: &str, depth: usize) -> Result<(), JsonError> {
-    read(text, depth)
+    read(text, depth, usize::MAX)
 }
 
-fn read<'de, T: Tree<'de>>(text: &'de str, depth: usize) -> Result<T, JsonError> {
-    let refused = Cell::new(None);
+fn read<'de, T: Tree<'de>>(text: &'de str, depth: usize, values: usize) -> Result<T, JsonError> {
+    let (refused, values) = (Cell::new(None), Cell::new(values));
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let walk = Walk { depth, refused: &refused, tree: PhantomData };
+    let walk = Walk { depth, values: &values, refused: &refused, tree: PhantomData };
     walk.deserialize(&mut deserializer).and_then(|tree| deserializer.end().map(|()| tree)).map_err(|error| {
         refused.take().unwrap_or_else(|| JsonError::Syntax {
             line: error.line(),
@@ -159,6 +167,8 @@ impl<'de> Names<'de> {
 /// only carry words.
 struct Walk<'e, T> {
     depth: usize,
+    /// How many values may still come.
+    values: &'e Cell<usize>,
     refused: &'e Cell<Option<JsonError>>,
     tree: PhantomData<T>,
 }
@@ -171,7 +181,7 @@ impl<T> Walk<'_, T> {
 
     fn inner<E: de::Error>(&self) -> Result<Self, E> {
         match self.depth.checked_sub(1) {
-            Some(depth) => Ok(Self { depth, refused: self.refused, tree: PhantomData }),
+            Some(depth) => Ok(Self { depth, ..*self }),
             None => Err(self.refuse(JsonError::TooDeep)),
         }
     }
@@ -181,6 +191,10 @@ impl<'de, T: Tree<'de>> DeserializeSeed<'de> for Walk<'_, T> {
     type Value = T;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
+        let Some(left) = self.values.get().checked_sub(1) else {
+            return Err(self.refuse(JsonError::TooManyValues));
+        };
+        self.values.set(left);
         deserializer.deserialize_any(self)
     }
 }
@@ -332,6 +346,9 @@ mod tests {
         quickly(&"{\"a\":".repeat(100_000), &JsonError::TooDeep);
         let keys: Vec<String> = (0..1_000_000).map(|number| format!("\"{number}\":0")).collect();
         quickly(&format!("{{{}}}", keys.join(",")), &JsonError::TooManyMembers);
+        let many = format!("[{}0]", "{\"a\":0},".repeat(MAX_VALUES / 2));
+        quickly(&many, &JsonError::TooManyValues);
+        assert_eq!(check(&many), Ok(()));
     }
 
     proptest! {

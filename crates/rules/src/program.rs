@@ -14,11 +14,13 @@
 //! 150 ms of CPU), and what it makes stays bounded. A panic inside VRL is a failed run.
 
 mod body;
+mod caution;
 mod check;
 mod compile;
 mod functions;
 mod guard;
 mod run;
+mod search;
 mod stopwatch;
 mod survey;
 mod types;
@@ -49,7 +51,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { output: 1024 * 1024, deadline: Duration::from_millis(25), clock: stopwatch::thread_time }
+        Self { output: 1024 * 1024, deadline: Duration::from_millis(20), clock: stopwatch::thread_time }
     }
 }
 

@@ -7,14 +7,14 @@ use prost_reflect::{
     DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MapKey, ReflectMessage, Value as Proto,
 };
 
-use crate::json::MAX_DEPTH;
+use crate::json::{self, MAX_DEPTH};
 use crate::timestamp;
 use crate::types::TypeCatalogue;
 use crate::value::Value;
 
 /// Every field of a message is shown, also one that takes no byte on the wire; so a megabyte of empty messages could
 /// become a gigabyte of values, were there no limit.
-const MAX_VALUES: usize = 200_000;
+const MAX_VALUES: usize = json::MAX_VALUES;
 
 /// Converts one message, with a budget for all of it.
 pub(super) struct Converter<'a> {
@@ -164,7 +164,7 @@ impl<'a> Converter<'a> {
     }
 
     fn spend(&mut self) -> Result<(), Problem> {
-        self.values_left = self.values_left.checked_sub(1).ok_or("it has more than 200000 values")?;
+        self.values_left = self.values_left.checked_sub(1).ok_or("it has more than 50000 values")?;
         Ok(())
     }
 }

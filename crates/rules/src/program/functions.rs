@@ -2,8 +2,8 @@
 //!
 //! Left out is all that asks a clock, chance, the environment, a network, a file or a log, and what can take long or
 //! grow much at one call (decompression, parsers of other formats, regular expressions made at run time). The others
-//! are wrapped: what they make is held to the size limit, and where a small call could make something huge
-//! (`replace`, `join`, ..) the arguments are weighed first.
+//! are wrapped: what they make is held to the size limit, and where a small call could make something huge or take long
+//! (`replace`, `join`, a regular expression, ..) the arguments are weighed first.
 
 use vrl::compiler::expression::Expression;
 use vrl::compiler::function::closure::Definition;
@@ -12,7 +12,9 @@ use vrl::compiler::state::{TypeInfo, TypeState};
 use vrl::compiler::{Context, ExpressionError, Function, Resolved};
 use vrl::value::Value;
 
+use super::caution::Caution;
 use super::guard::{Guard, is_within};
+use super::search::Search;
 
 /// Functions programs may call, in ascending order.
 pub(super) const ALLOWED: &[&str] = &[
@@ -183,8 +185,9 @@ impl Function for Bounded {
         arguments: ArgumentList,
     ) -> Compiled {
         let caution = Caution::of(self.identifier(), &arguments);
+        let search = Search::of(self.identifier(), &arguments, state);
         let inner = self.inner.compile(state, context, arguments)?;
-        Ok(Box::new(BoundedCall { inner, limit: self.limit, caution }))
+        Ok(Box::new(BoundedCall { inner, limit: self.limit, caution, search }))
     }
 }
 
@@ -193,6 +196,7 @@ struct BoundedCall {
     inner: Box<dyn Expression>,
     limit: usize,
     caution: Option<Caution>,
+    search: Option<Search>,
 }
 
 impl Expression for BoundedCall {
@@ -200,7 +204,11 @@ impl Expression for BoundedCall {
         if let Some(caution) = &self.caution {
             caution.check(context, self.limit)?;
         }
-        let value = self.inner.resolve(context)?;
+        let found = match &self.search {
+            Some(search) => search.run(context, self.limit)?,
+            None => None,
+        };
+        let value = found.map_or_else(|| self.inner.resolve(context), Ok)?;
         if is_within(&value, self.limit) { Ok(value) } else { Err(ExpressionError::Interrupted) }
     }
 
@@ -210,92 +218,6 @@ impl Expression for BoundedCall {
 
     fn type_info(&self, state: &TypeState) -> TypeInfo {
         self.inner.type_info(state)
-    }
-}
-
-/// Arguments to look at before a function is called: its result could be far larger than they are together, or depend on
-/// the machine. They are asked twice, which is cheap beside what the function does with them.
-#[derive(Debug, Clone)]
-enum Caution {
-    /// As many copies of the second as the first has bytes or elements.
-    Product(Box<dyn Expression>, Box<dyn Expression>),
-    /// A path: an array is filled with null up to an index.
-    Path(Box<dyn Expression>),
-    /// A time zone: not the machine's own.
-    Zone(Box<dyn Expression>),
-    /// A number to format, and how many digits it shall have after the point.
-    Digits(Box<dyn Expression>, Option<Box<dyn Expression>>),
-}
-
-/// How much larger than the limit an estimate may be: most estimates are far too high.
-const SLACK: usize = 16;
-
-const MAX_INDEX: u64 = 100;
-
-impl Caution {
-    fn of(function: &str, arguments: &ArgumentList) -> Option<Self> {
-        let product = |second| {
-            arguments.optional(second).map(|with| Caution::Product(arguments.required("value"), with))
-        };
-        match function {
-            "replace" => product("with"),
-            "join" | "flatten" => product("separator"),
-            "format_timestamp" | "parse_timestamp" => arguments.optional("timezone").map(Caution::Zone),
-            "set" => Some(Caution::Path(arguments.required("path"))),
-            "format_number" => {
-                Some(Caution::Digits(arguments.required("value"), arguments.optional("scale")))
-            }
-            _ => None,
-        }
-    }
-
-    fn check(&self, context: &mut Context, limit: usize) -> Result<(), ExpressionError> {
-        match self {
-            Caution::Product(value, with) => {
-                let count = size(&value.resolve(context)?);
-                let each = size(&with.resolve(context)?);
-                if count.saturating_mul(each) > limit.saturating_mul(SLACK) {
-                    return Err(ExpressionError::Interrupted);
-                }
-            }
-            Caution::Path(path) => {
-                let far = |segment: &Value| matches!(segment, Value::Integer(index) if index.unsigned_abs() > MAX_INDEX);
-                if let Value::Array(segments) = path.resolve(context)?
-                    && (segments.iter().any(far) || segments.len() > 32)
-                {
-                    return Err(
-                        format!("a path has at most 32 segments and no index beyond {MAX_INDEX}").into()
-                    );
-                }
-            }
-            Caution::Zone(zone) => {
-                let zone = zone.resolve(context)?;
-                if zone.to_str_lossy().is_some_and(|zone| matches!(&*zone, "" | "local")) {
-                    return Err("a time zone is named, for example `Europe/Paris`".into());
-                }
-            }
-            Caution::Digits(value, scale) => {
-                if matches!(value.resolve(context)?, Value::Float(float) if float.abs() >= 1e15) {
-                    return Err("a fraction of 10^15 or more can't be formatted exactly".into());
-                }
-                let scale = scale.as_ref().map(|scale| scale.resolve(context)).transpose()?;
-                if matches!(scale, Some(Value::Integer(digits)) if !(0..=30).contains(&digits)) {
-                    return Err("`scale` is 0 to 30".into());
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Bytes of text, or all the values inside.
-fn size(value: &Value) -> usize {
-    match value {
-        Value::Bytes(bytes) => bytes.len(),
-        Value::String(text) => text.len(),
-        Value::Array(elements) => elements.iter().map(|element| size(element).max(1)).sum(),
-        Value::Object(members) => members.iter().map(|(name, member)| name.len() + size(member).max(1)).sum(),
-        _ => 1,
     }
 }
 

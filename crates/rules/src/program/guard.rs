@@ -17,10 +17,12 @@ pub(super) const SIZE: &str = "assigned value";
 /// Deepest nesting of a value a program makes; an event's own data is at most 64 deep.
 pub(super) const MAX_VALUE_DEPTH: usize = 128;
 
-/// What a value counts beside its text, in bytes; and what an object with members, which take much more memory and time
-/// to copy than their text, counts.
-const NODE: usize = 8;
-const OBJECT: usize = 256;
+/// What a value counts beside its text, in bytes: about the memory it takes; and what an object with members, which take
+/// much more memory and time to copy than their text, counts.
+pub(super) const NODE: usize = 40;
+pub(super) const OBJECT: usize = 256;
+/// What a byte of text counts: of the limit, four times what a body may have, text may take a quarter.
+const TEXT: usize = 4;
 
 const NO_TEXT: &str = "`*` multiplies numbers; text can't be repeated with it";
 
@@ -38,8 +40,8 @@ pub(super) fn is_within(value: &Value, limit: usize) -> bool {
     fn spend(value: &Value, left: usize, depth: usize) -> Option<usize> {
         let left = left.checked_sub(NODE)?;
         match value {
-            Value::Bytes(bytes) => left.checked_sub(bytes.len()),
-            Value::String(text) => left.checked_sub(text.len()),
+            Value::Bytes(bytes) => left.checked_sub(bytes.len() * TEXT),
+            Value::String(text) => left.checked_sub(text.len() * TEXT),
             Value::Array(_) | Value::Object(_) if depth == 0 => None,
             Value::Array(elements) => {
                 elements.iter().try_fold(left, |left, element| spend(element, left, depth - 1))
@@ -47,7 +49,7 @@ pub(super) fn is_within(value: &Value, limit: usize) -> bool {
             Value::Object(members) if members.is_empty() => Some(left),
             Value::Object(members) => {
                 members.iter().try_fold(left.checked_sub(OBJECT)?, |left, (name, member)| {
-                    spend(member, left.checked_sub(name.len())?, depth - 1)
+                    spend(member, left.checked_sub(name.len() * TEXT)?, depth - 1)
                 })
             }
             _ => Some(left),

@@ -45,6 +45,9 @@ fn oversized_programs_are_refused() {
     refused("a: { match: {}, to: crm, transform: 'x = []; x[1000000000] = 1; x' }", "TL-R010");
 }
 
+/// Most CPU time that routing one event may take (X7).
+pub(crate) const MOST: Duration = Duration::from_millis(50);
+
 /// A run must end by its budget, in bounded time, and leave the other subscription alone.
 #[track_caller]
 fn stopped(program: &str, event: &Event) {
@@ -59,8 +62,8 @@ fn stopped(program: &str, event: &Event) {
     assert_eq!(routing.matched.len(), 1, "{program}");
     assert_eq!(routing.failed.len(), 1);
     assert_eq!(routing.failed[0].stage, Stage::Transform);
-    // CPU time: the deadline of 50 ms, one last step, and giving the memory back.
-    assert!(took < Duration::from_millis(150), "took {took:?}: {}", routing.failed[0].detail);
+    // CPU time of all of it: reading the event, the deadline of 20 ms, one last step, giving the memory back.
+    assert!(took < MOST, "took {took:?}: {}", routing.failed[0].detail);
 }
 
 /// 64 KiB of array.
