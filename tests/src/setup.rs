@@ -9,8 +9,12 @@ use crate::ports;
 pub struct Setup {
     /// The broker's address; empty for the embedded engine in the instance's folder.
     pub broker: String,
+    /// The store's address; empty for a file in the instance's folder.
+    pub store: String,
     /// Further settings of `gateway:`, one a line.
     pub gateway: String,
+    /// Further settings of `router:`, one a line.
+    pub router: String,
     /// Further settings of `console:`, one a line.
     pub console: String,
     /// The other sections.
@@ -40,6 +44,13 @@ impl Setup {
         self
     }
 
+    /// With further settings of `router:`.
+    #[must_use]
+    pub fn router(mut self, settings: &str) -> Self {
+        self.router.push_str(settings);
+        self
+    }
+
     /// With further settings of `console:`.
     #[must_use]
     pub fn console(mut self, settings: &str) -> Self {
@@ -57,11 +68,12 @@ impl Setup {
     pub(crate) fn render(&self, ports: Ports) -> String {
         let Ports { gateway, console, admin } = ports;
         let broker = if self.broker.is_empty() { "embedded:./data" } else { &self.broker };
-        let mut text = format!("version: 1\nbroker: {broker}\nstore: sqlite:./data/store.db\n");
+        let store = if self.store.is_empty() { "sqlite:./data/store.db" } else { &self.store };
+        let mut text = format!("version: 1\nbroker: {broker}\nstore: {store}\n");
         let services =
             [("gateway", Some(gateway), &*self.gateway), ("console", Some(console), &*self.console)];
         for (name, listen, settings) in
-            services.into_iter().chain([("router", None, ""), ("dispatcher", None, "")])
+            services.into_iter().chain([("router", None, &*self.router), ("dispatcher", None, "")])
         {
             writeln!(text, "{name}:\n  admin: 127.0.0.1:{admin}").unwrap();
             if let Some(listen) = listen {

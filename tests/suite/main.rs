@@ -16,6 +16,7 @@ mod gateway;
 mod golden;
 mod keys;
 mod outside;
+mod processes;
 mod scale;
 mod tidy;
 mod webhooks;

@@ -108,6 +108,11 @@ pub trait Broker: Send + Sync + 'static {
     /// # Errors
     /// [`TopologyError::NotEmpty`] without `force`.
     async fn remove(&self, channel: &ChannelName, force: bool) -> Result<(), TopologyError>;
+
+    /// Leaves every group, so that other instances take over at once, and closes the connections. For the end of a process,
+    /// after its intakes were dropped; what is used afterwards answers with errors. Returns when it is done; dropping its
+    /// future cuts it short, and others then take over when the broker has noticed.
+    async fn close(&self) {}
 }
 
 /// Looks at a channel's records; their receipts mean nothing.

@@ -190,7 +190,8 @@ async fn hand_over(
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-fn pauses() -> impl Iterator<Item = Duration> {
+/// Between tries of what a broker does not do now.
+pub(crate) fn pauses() -> impl Iterator<Item = Duration> {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(50))
         .with_max_delay(LONGEST_PAUSE)

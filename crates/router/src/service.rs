@@ -2,19 +2,24 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tracing::info;
+use tracing::{error, info};
+use trunkline_rules::RuleSet;
 use trunkline_sdk::broker::{Broker, ChannelName, ConsumeError, GroupName, Start};
 use trunkline_sdk::core::config::Diagnostics;
 use trunkline_sdk::service::{Host, ServiceError};
 
 use crate::convert::Converter;
-use crate::flow::{Flow, FlowError};
+use crate::flow::{self, Flow, FlowError};
 use crate::reload;
+
+/// How long saying goodbye to the broker may take.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// The `router` section of the configuration.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -46,19 +51,14 @@ pub async fn run(host: Host, settings: RouterSettings) -> anyhow::Result<()> {
     info!(version = rules.version(), subscriptions = rules.len(), "the router routes");
     let rules = Arc::new(ArcSwap::from_pointee(rules));
     let broker = broker(&host, &settings).await?;
-    let consumed = broker.consume(&[ChannelName::events()], &GroupName::router(), Start::Oldest).await;
-    let (intake, settler) = consumed.context("the channel `events` can't be consumed")?;
     let following =
         tokio::spawn(reload::follow(host.configuration.clone(), rules.clone(), host.shutdown.clone()));
-    let converter = Converter {
-        instance: host.instance.clone(),
-        journey: host.shared.channels.journey,
-        max_record: broker.capabilities().max_record.min(host.shared.channels.max_record),
-    };
-    let flow = Flow { intake, settler, converter: Arc::new(converter), rules, grace: host.grace };
-    host.ready("router");
-    let ended = flow.run(host.shutdown.clone()).await;
+    let ended = route(&host, &*broker, rules).await;
     following.abort();
+    if settings.exactly_once {
+        // Its own; others take over at once. A broker that is away must not keep the process from ending.
+        drop(tokio::time::timeout(LAST_WORDS, broker.close()).await);
+    }
     match ended {
         Ok(true) => Ok(()),
         Ok(false) => {
@@ -70,9 +70,42 @@ pub async fn run(host: Host, settings: RouterSettings) -> anyhow::Result<()> {
     }
 }
 
+/// Routes until the host shuts down. An intake that ended is opened again: what was not settled comes again.
+async fn route(host: &Host, broker: &dyn Broker, rules: Arc<ArcSwap<RuleSet>>) -> Result<bool, FlowError> {
+    let converter = Arc::new(Converter {
+        instance: host.instance.clone(),
+        journey: host.shared.channels.journey,
+        max_record: broker.capabilities().max_record.min(host.shared.channels.max_record),
+    });
+    let mut pauses = flow::pauses();
+    loop {
+        let (converter, rules) = (converter.clone(), rules.clone());
+        let routed = async {
+            let channels = [ChannelName::events()];
+            let consumed = broker.consume(&channels, &GroupName::router(), Start::Oldest).await;
+            let (intake, settler) = consumed?;
+            host.ready("router");
+            let flow = Flow { intake, settler, converter, rules, grace: host.grace };
+            flow.run(host.shutdown.clone()).await
+        };
+        match routed.await {
+            Err(FlowError::Consume(cause @ ConsumeError::Fatal(_))) if !host.shutdown.is_cancelled() => {
+                let pause = pauses.next().unwrap_or(LAST_WORDS);
+                error!(%cause, pause_ms = pause.as_millis() as u64, "events can't be taken in; trying again");
+                host.not_ready("router", "events can't be taken in");
+                tokio::select! {
+                    () = host.shutdown.cancelled() => return Ok(true),
+                    () = tokio::time::sleep(pause) => {}
+                }
+            }
+            ended => return ended,
+        }
+    }
+}
+
 /// What the router consumes and hands over with: its own where hand-overs are to be transactions.
 async fn broker(host: &Host, settings: &RouterSettings) -> anyhow::Result<Arc<dyn Broker>> {
-    if !settings.exactly_once || host.broker.capabilities().atomic_hand_over {
+    if !settings.exactly_once {
         return Ok(host.broker.clone());
     }
     let broker = host.transactional_broker("router").await?;

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use trunkline_core::config::Diagnostic;
 use trunkline_sdk::Adapters;
+use trunkline_sdk::broker::Broker;
 use trunkline_sdk::config::{Shared, Watcher};
 use trunkline_sdk::service::{Admin, Host, HostParts, Instance, Metrics, ServiceError, report_lag};
 
@@ -98,12 +99,22 @@ pub(crate) async fn run(plan: Plan, shutdown: CancellationToken) -> anyhow::Resu
         views: watching::in_order(&services, views),
     };
     let watching = tokio::spawn(watching.run(watcher));
+    let broker = host.broker.clone();
     drop(host);
     let ended = stages.until_stopped(shutdown).await;
     watching.abort();
+    close(&*broker).await;
     after.cancel();
     serving.await.context("the admin listener")?.context("the admin listener")?;
     ended
+}
+
+/// Lets others take over at once. A broker that is away must not keep the process from ending.
+async fn close(broker: &dyn Broker) {
+    const AT_MOST: Duration = Duration::from_secs(5);
+    if tokio::time::timeout(AT_MOST, broker.close()).await.is_err() {
+        warn!("the broker did not answer the goodbye; others take over when it has noticed");
+    }
 }
 
 /// Opens the broker and the store. What differs from service to service is put in place of what this one has.

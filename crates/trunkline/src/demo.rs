@@ -15,6 +15,7 @@ use crate::compose::{self, Plan};
 
 mod account;
 mod acts;
+mod lodging;
 mod platforms;
 mod senders;
 mod stage;
@@ -51,13 +52,16 @@ async fn play(args: &DemoArgs) -> anyhow::Result<Exit> {
     let told = tokio::select! {
         told = tell(args, &stage, &shutdown) => told,
         ended = &mut bus => {
+            stage.clear().await;
             ended.context("the bus")??;
             // It ends without an error only because it was told to.
             return Ok(Exit::Done);
         }
     };
     shutdown.cancel();
-    bus.await.context("the bus")??;
+    let ended = bus.await;
+    stage.clear().await;
+    ended.context("the bus")??;
     told
 }
 

@@ -19,3 +19,5 @@ pub const SETTINGS_REFUSED: &str = "TL-A002";
 pub const CHANNEL_DIFFERS: &str = "TL-B001";
 /// A channel that does not exist where `broker.ensure` is `verify`.
 pub const CHANNEL_MISSING: &str = "TL-B002";
+/// Records of a channel are damaged.
+pub const CHANNEL_DAMAGED: &str = "TL-B003";

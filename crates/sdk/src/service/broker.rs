@@ -116,7 +116,8 @@ pub enum OpenStoreError {
 
 #[cfg(feature = "embedded")]
 async fn embedded(address: &str, shared: &Shared) -> Result<Arc<dyn Broker>, OpenError> {
-    embedded::open(address.strip_prefix("embedded:").unwrap_or_default(), &shared.folder, &shared.channels).await
+    embedded::open(address.strip_prefix("embedded:").unwrap_or_default(), &shared.folder, &shared.channels)
+        .await
 }
 
 #[cfg(not(feature = "embedded"))]

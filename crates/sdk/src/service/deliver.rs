@@ -3,14 +3,15 @@
 use std::convert::Infallible;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use trunkline_core::config::Diagnostics;
 
 use super::admin::Admin;
-use super::exit::{Exit, ServiceError};
 use super::channels::ensure_channels;
+use super::exit::{Exit, ServiceError};
 use super::host::{Host, HostParts};
 use super::instance::Instance;
 use super::metrics::Metrics;
@@ -26,6 +27,9 @@ use crate::registry::Adapters;
 mod options;
 
 use options::Options;
+
+/// How long saying goodbye to the broker may take.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Runs a process that delivers to the destinations of adapter `D`, until it is told to stop. For a `main` in one line:
 ///
@@ -121,6 +125,8 @@ async fn run<D: Destination>(
         () = shutdown.cancelled() => return Ok(()),
     };
     let outcome = serve::<D>(&host, hosted, Follow { watcher, roster, options }).await;
+    // So that others take over at once; a broker that is away must not keep the process from ending.
+    drop(tokio::time::timeout(LAST_WORDS, host.broker.close()).await);
     serving.cancel();
     // Its listeners are closed with the process in any case.
     drop(serving_admin.await);

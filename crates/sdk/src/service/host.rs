@@ -78,11 +78,11 @@ impl Host {
         let passes = |error: &TopologyError| {
             broker.capabilities().several_instances && matches!(error, TopologyError::Unavailable(_))
         };
-        patiently("the broker", until, passes, tell, async || ensure(&*broker, &shared).await)
+        patiently("the broker", until, passes, tell, || ensure(&*broker, &shared))
             .await
             .map_err(|error| explained(error, &shared))?;
         let passes = |error: &OpenStoreError| matches!(error, OpenStoreError::Store { passes: true, .. });
-        let store = patiently("the store", until, passes, tell, async || open_store(&shared).await)
+        let store = patiently("the store", until, passes, tell, || open_store(&shared))
             .await
             .map_err(|cause| ServiceError::unavailable("the store", cause))?;
         Ok(Self {
@@ -135,7 +135,7 @@ async fn wait_for_broker(
     tell: impl Fn(String),
 ) -> Result<Arc<dyn Broker>, ServiceError> {
     let passes = |error: &OpenError| matches!(error, OpenError::Engine { passes: true, .. });
-    let opened = patiently("the broker", until, passes, tell, async || open_broker(shared, client).await);
+    let opened = patiently("the broker", until, passes, tell, || open_broker(shared, client));
     opened.await.map_err(|cause| match cause {
         OpenError::Fenced => ServiceError::Fenced,
         cause => ServiceError::unavailable("the broker", cause),

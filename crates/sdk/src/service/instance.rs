@@ -64,7 +64,10 @@ pub fn instance_name() -> String {
 }
 
 fn configured() -> Option<String> {
-    std::env::var("TRUNKLINE_INSTANCE").ok().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty())
+    std::env::var("TRUNKLINE_INSTANCE")
+        .ok()
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
 }
 
 fn host_name() -> String {
@@ -93,6 +96,10 @@ mod tests {
         assert_eq!([first.name(), second.name(), third.name()], ["host", "host-2", "host-3"]);
         drop(second);
         assert_eq!(take().name(), "host-2");
-        assert_eq!(Instance::numbered("trunkline-test/other", "host").name(), "host", "other services are others");
+        assert_eq!(
+            Instance::numbered("trunkline-test/other", "host").name(),
+            "host",
+            "other services are others"
+        );
     }
 }

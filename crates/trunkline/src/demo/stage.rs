@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
+use super::lodging::{Lodging, quoted};
 use super::platforms::Platforms;
 use crate::client::Api;
 
@@ -31,6 +32,8 @@ pub(super) struct Secrets {
 /// The stage; its folder is removed when it is dropped.
 pub(super) struct Stage {
     folder: TempDir,
+    /// Channels of its own on a broker that others use too.
+    lodging: Option<Lodging>,
     pub(super) config: PathBuf,
     pub(super) gateway: SocketAddr,
     pub(super) console: SocketAddr,
@@ -59,18 +62,15 @@ impl Stage {
             .replace("127.0.0.1:9600", &admin.to_string())
             .replace("127.0.0.1:8070", &platform.to_string())
             .replace("./ledger.jsonl", &quoted(&ledger.display().to_string()));
-        if let Some(broker) = broker {
-            // Channels of its own, so that demos neither meet each other's records nor anybody else's.
-            let channels =
-                format!("channels: {{ prefix: \"demo-{}.\" }}", &Uuid::new_v4().simple().to_string()[..8]);
-            text =
-                text.replace("broker: embedded:./data", &format!("broker: {}\n{channels}", quoted(broker)));
+        let lodging = broker.map(Lodging::new);
+        if let Some(lodging) = &lodging {
+            text = text.replace("broker: embedded:./data", &lodging.sections());
         }
         let config = folder.path().join("trunkline.yaml");
         std::fs::write(&config, text).context("the demo's configuration can't be written")?;
         // The environment's proxy is not for this machine's own addresses.
         let http = reqwest::Client::builder().no_proxy().build()?;
-        Ok(Self { folder, config, gateway, console, admin, secrets, platforms, http })
+        Ok(Self { folder, lodging, config, gateway, console, admin, secrets, platforms, http })
     }
 
     /// Waits until every service is ready.
@@ -87,6 +87,13 @@ impl Stage {
         tokio::time::timeout(READY_WITHIN, asking)
             .await
             .context("the bus is not ready in time; TRUNKLINE_LOG=info shows why")
+    }
+
+    /// Leaves nothing behind on a broker that others use too. The bus has ended.
+    pub(super) async fn clear(&self) {
+        if let Some(lodging) = &self.lodging {
+            lodging.clear(&self.config).await;
+        }
     }
 
     /// The file that the `ledger` destination appends to.
@@ -117,11 +124,6 @@ impl Secrets {
             [("shop", &self.shop), ("payments", &self.payments), ("crm", &self.crm), ("erp", &self.erp)];
         named.into_iter().try_for_each(|(name, secret)| std::fs::write(folder.join(name), secret))
     }
-}
-
-/// Text as JSON, which YAML contains.
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }
 
 /// Ports that nothing has, all different. They are below those that systems give to outgoing connections: such a connection

@@ -145,3 +145,38 @@ fn nothing_in_a_file_moves_the_terminal() {
     let found = folder.run(&["check"]);
     assert!(found.stdout.contains("evil\\u{1b}[2J"), "{}", found.stdout);
 }
+
+/// Everything about a broker that can be wrong is wrong before it is asked.
+#[test]
+fn a_broker_is_judged_by_its_engine() {
+    let check = |text: &str, places: &[&str]| {
+        let found = Folder::new(&format!("version: 1\n{text}")).run(&["check"]);
+        assert_eq!(found.code, i32::from(!places.is_empty()), "{found:#?}");
+        for place in places {
+            assert!(found.stdout.contains(place), "{place} is not in\n{}", found.stdout);
+        }
+    };
+    check("broker: kafka://k1:9092,k2\nrouter: { exactly_once: true }", &[]);
+    check("broker: { url: \"amqps://h\", ensure: verify }", &[]);
+    check("router: { exactly_once: true }", &["2:25: error[TL-C003]: router.exactly_once", "leave it out"]);
+    check("broker: amqp://h\nrouter: { exactly_once: true }", &["3:25: error[TL-C003]", "is RabbitMQ"]);
+    check(
+        "broker: { url: kafka://k1, proprties: {} }",
+        &["2:28: error[TL-C002]", "did you mean `properties`?"],
+    );
+    check("broker: amqp://h\nchannels: { max_record: 200MiB }", &["3:25: error[TL-C003]", "RabbitMQ takes"]);
+    check("broker: kafka://k1\nchannels: { max_record: 2GiB }", &["3:25: error[TL-C003]", "Kafka's clients"]);
+    check("broker: rabbit://h\nstore: redis:x", &["2:9: error[TL-C003]", "3:8: error[TL-C003]"]);
+}
+
+#[test]
+fn a_certificate_that_is_not_here_is_a_warning_and_stops_a_start() {
+    let folder = Folder::new("version: 1\nbroker: { url: kafka://127.0.0.1:1, tls: { ca: ca.pem } }\n");
+    let found = folder.run(&["check"]).ok();
+    assert!(found.stdout.contains("2:50: warning[TL-C011]: broker.tls.ca"), "{}", found.stdout);
+    let started = folder.run(&["up", "--wait", "0s"]);
+    assert_eq!(started.code, 3, "{started:#?}");
+    folder.write("ca.pem", "-");
+    let found = folder.run(&["check"]).ok();
+    assert!(!found.stdout.contains("warning"), "relative to the configuration: {}", found.stdout);
+}

@@ -14,6 +14,8 @@ fn wrong_usage_is_2() {
     check(&folder.run(&["frobnicate"]), 2, "unrecognized subcommand");
     check(&folder.run(&["try"]), 2, "EVENT");
     check(&folder.run(&["run", "gateways"]), 2, "gateway");
+    check(&folder.run(&["run", "router", "--only", "crm"]), 2, "`--only` is for the dispatcher");
+    check(&folder.run(&["run", "router", "--listen", "127.0.0.1:1"]), 2, "gateway and the console");
     check(&folder.run(&["try", "nowhere.json"]), 2, "nowhere.json can't be read");
     folder.write("event.json", "{\"id\":1}");
     check(&folder.run(&["try", "event.json"]), 2, "is no CloudEvent");
@@ -84,4 +86,19 @@ fn a_service_that_does_not_answer_is_4() {
     check(&folder.run(&["destinations"]), 4, "does not answer; is it running?");
     folder.write("event.json", "{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"s\",\"type\":\"t\"}");
     check(&folder.run(&["publish", "event.json"]), 4, "the gateway at http://127.0.0.1:");
+}
+
+#[test]
+fn a_broker_that_does_not_come_is_4_after_the_wait() {
+    let [nobody, admin] = addresses();
+    for broker in [format!("kafka://{nobody}"), format!("amqp://{nobody}")] {
+        let text = format!(
+            "version: 1\nbroker: {broker}\nrouter: {{ admin: {admin} }}\nstore: postgres://{nobody}/x\n"
+        );
+        let began = std::time::Instant::now();
+        let started = Folder::new(&text).run(&["run", "router", "--wait", "1s"]);
+        check(&started, 4, "the broker can't be had yet; trying until it can");
+        check(&started, 4, "the broker can't be had");
+        assert!(began.elapsed() >= std::time::Duration::from_secs(1));
+    }
 }

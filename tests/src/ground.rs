@@ -1,0 +1,75 @@
+//! What processes share: a broker and a store of the run's, with a prefix and a database of a test's own.
+
+use std::process::Command;
+
+use xtask::brokers::{self, BrokersError};
+
+/// The brokers that services can share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// Apache Kafka.
+    Kafka,
+    /// RabbitMQ.
+    RabbitMq,
+}
+
+/// A prefix on a shared broker, and a database of its own on the shared PostgreSQL; the database is dropped with it.
+pub struct Ground {
+    /// What stands behind `broker:`.
+    pub broker: String,
+    /// What every channel begins with.
+    pub prefix: String,
+    /// The store's address.
+    pub store: String,
+    server: String,
+    database: String,
+}
+
+impl Ground {
+    /// A new one; none where the run is without brokers, which is then said in its output.
+    pub async fn new(engine: Engine, case: &str) -> Option<Self> {
+        let case = case.to_owned();
+        tokio::task::spawn_blocking(move || Self::make(engine, &case)).await.unwrap()
+    }
+
+    fn make(engine: Engine, case: &str) -> Option<Self> {
+        let shared = brokers::shared_or_skip(case).unwrap_or_else(refused)?;
+        let broker = match engine {
+            // A killed consumer is missed as soon as a cluster permits.
+            Engine::Kafka => format!(
+                "{{ url: \"{}\", properties: {{ session.timeout.ms: 6000 }} }}",
+                shared.kafka().unwrap_or_else(refused).url()
+            ),
+            Engine::RabbitMq => format!("\"{}\"", shared.rabbitmq().unwrap_or_else(refused).url()),
+        };
+        let server = shared.postgres().unwrap_or_else(refused).url;
+        let name = format!("t{:08x}", rand::random::<u32>());
+        let database = format!("trunkline_{name}");
+        psql(&server, &format!("CREATE DATABASE {database}"));
+        let (base, _) = server.rsplit_once('/').expect("a PostgreSQL address names a database");
+        Some(Self {
+            broker,
+            prefix: format!("{name}."),
+            store: format!("{base}/{database}"),
+            server,
+            database,
+        })
+    }
+}
+
+impl Drop for Ground {
+    fn drop(&mut self) {
+        psql(&self.server, &format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.database));
+    }
+}
+
+fn refused<T>(error: BrokersError) -> T {
+    panic!("{error}")
+}
+
+/// Runs one statement with PostgreSQL's own client.
+fn psql(server: &str, statement: &str) {
+    let output = Command::new("psql").args([server, "-v", "ON_ERROR_STOP=1", "-qc", statement]).output();
+    let output = output.expect("psql, of PostgreSQL's client package, is not there");
+    assert!(output.status.success(), "{statement}: {}", String::from_utf8_lossy(&output.stderr));
+}
