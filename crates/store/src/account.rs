@@ -8,10 +8,10 @@
 //! and `discarded` are the states of the dead letters that stand for their deliveries. What is on its way must come from
 //! the broker: the store can't know it, and a sum of its own numbers would prove nothing.
 
-use sqlx::Row as _;
 use thiserror::Error;
 
 use crate::dead_letters::DeadLetterState;
+use crate::dialect::Statement;
 use crate::error::StoreError;
 use crate::store::Store;
 use crate::words::Word;
@@ -106,9 +106,10 @@ impl Store {
     pub async fn account(&self) -> Result<Account, StoreError> {
         let mut account = Account::default();
         // One statement sees one moment.
-        let query = sqlx::query(
+        let query = Statement::new(
             "SELECT kind, state, CAST(SUM(value) AS BIGINT) AS value FROM ( \
              SELECT 'letters' AS kind, state, COUNT(*) AS value FROM dead_letters WHERE contents = 'delivery' GROUP BY state \
+             UNION ALL SELECT 'letters', state, number FROM pruned_letters \
              UNION ALL SELECT 'letters', 'pending', COUNT(DISTINCT dead_letter_id) FROM replay_items \
                JOIN dead_letters ON dead_letters.id = dead_letter_id \
                WHERE replay_items.state = 'pending' AND dead_letters.state = 'replaying' AND contents = 'delivery' \
@@ -124,11 +125,11 @@ impl Store {
              UNION ALL SELECT 'counts', 'replayed', replayed FROM journey_counts \
              ) AS lines GROUP BY kind, state",
         );
-        for row in query.fetch_all(self.connections.read()).await? {
+        for row in query.all(&self.connections).await? {
             // The parts of a record that was split come one by one, so that a difference may be negative for a moment.
-            let value = row.try_get::<i64, _>("value")?.max(0).unsigned_abs();
-            let name = row.try_get("state")?;
-            match row.try_get("kind")? {
+            let value = row.get::<i64>("value")?.max(0).unsigned_abs();
+            let name = row.get("state")?;
+            match row.get("kind")? {
                 "letters" => account.add_letters(name, value),
                 _ => account.add_count(name, value),
             }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::dialect::Durability;
+use crate::dialect::{Durability, Statement};
 use crate::error::StoreError;
 use crate::row::micros;
 use crate::store::Store;
@@ -13,25 +13,28 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn cursor(&self, source: &str) -> Result<Option<String>, StoreError> {
-        let query = sqlx::query_scalar("SELECT value FROM cursors WHERE source = $1").bind(source);
-        Ok(query.fetch_optional(self.connections.read()).await?)
+        let query = Statement::new("SELECT value FROM cursors WHERE source = $1").bind(source);
+        query.first(&self.connections).await?.map(|row| row.get("value")).transpose()
     }
 
-    /// Sets the cursor of `source`; to be called after the broker confirmed what was read up to there.
+    /// Sets the cursor of `source`, a text without NUL; to be called after the broker confirmed what was read up to there.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`].
+    /// [`StoreError::Unavailable`]; [`StoreError::Refused`] for a NUL.
     pub async fn set_cursor(&self, source: &str, value: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
+        if value.contains('\0') {
+            return Err(StoreError::Refused("a cursor with NUL".into()));
+        }
         let mut transaction = self.connections.begin(Durability::Full).await?;
-        sqlx::query(
+        Statement::new(
             "INSERT INTO cursors (source, value, time) VALUES ($1, $2, $3) \
              ON CONFLICT (source) DO UPDATE SET value = excluded.value, time = excluded.time",
         )
         .bind(source)
         .bind(value)
         .bind(micros(now))
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
-        Ok(transaction.commit().await?)
+        transaction.commit().await
     }
 }

@@ -7,13 +7,14 @@ mod change;
 mod filter;
 mod insert;
 mod list;
+mod prune;
 mod read;
 
 use chrono::{DateTime, Utc};
 use trunkline_core::DeadLetterReason;
 use trunkline_core::dead_letter::{Contents, DeadLetter};
 
-pub(crate) use change::mark_delivered;
+pub(crate) use change::{CHANGE, mark_delivered};
 pub use filter::DeadLetterFilter;
 pub(crate) use filter::push_filter;
 pub(crate) use read::decode;

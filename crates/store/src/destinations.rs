@@ -1,9 +1,8 @@
 //! Whether each destination takes deliveries, as operators and runtimes decided.
 
 use chrono::{DateTime, Utc};
-use sqlx::{QueryBuilder, Row as _};
 
-use crate::dialect::{Db, Durability, Row};
+use crate::dialect::{Durability, Row, Statement};
 use crate::error::StoreError;
 use crate::row;
 use crate::store::Store;
@@ -93,10 +92,10 @@ impl DestinationState {
     }
 
     fn read(row: &Row) -> Result<Self, StoreError> {
-        let (reason, since) = (row.try_get("reason")?, row::time(row, "since")?);
+        let (reason, since) = (row.get("reason")?, row::time(row, "since")?);
         Ok(match row::word(row, "state")? {
             DestinationStateKind::Open => Self::Open,
-            DestinationStateKind::Paused => Self::Paused { by: row.try_get("changed_by")?, reason, since },
+            DestinationStateKind::Paused => Self::Paused { by: row.get("changed_by")?, reason, since },
             DestinationStateKind::Held => {
                 Self::Held { reason, since, probe_after: row::optional_time(row, "probe_after")? }
             }
@@ -111,8 +110,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn destination_state(&self, name: &str) -> Result<DestinationState, StoreError> {
-        let query = sqlx::query("SELECT * FROM destination_states WHERE name = $1").bind(name);
-        let row = query.fetch_optional(self.connections.read()).await?;
+        let mut query = Statement::new(STATES);
+        query.push(" WHERE name = ").push_bind(name);
+        let row = query.first(&self.connections).await?;
         row.as_ref().map_or(Ok(DestinationState::Open), DestinationState::read)
     }
 
@@ -121,9 +121,10 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn destination_states(&self) -> Result<Vec<(String, DestinationState)>, StoreError> {
-        let query = sqlx::query("SELECT * FROM destination_states ORDER BY name");
-        let rows = query.fetch_all(self.connections.read()).await?;
-        rows.iter().map(|row| Ok((row.try_get("name")?, DestinationState::read(row)?))).collect()
+        let mut query = Statement::new(STATES);
+        query.push(" ORDER BY name");
+        let rows = query.all(&self.connections).await?;
+        rows.iter().map(|row| Ok((row.get("name")?, DestinationState::read(row)?))).collect()
     }
 
     /// A number that grows whenever any state changes; cheap to poll.
@@ -131,8 +132,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn states_revision(&self) -> Result<u64, StoreError> {
-        let query = sqlx::query("SELECT value FROM revisions WHERE name = 'destination_states'");
-        row::unsigned(&query.fetch_one(self.connections.read()).await?, "value")
+        let query = Statement::new("SELECT value FROM revisions WHERE name = 'destination_states'");
+        row::unsigned(&query.one(&self.connections).await?, "value")
     }
 
     /// Sets a state whatever it was: for operators. `by` is who; a [`DestinationState::Paused`] names its own.
@@ -164,22 +165,21 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let mut transaction = self.connections.begin(Durability::Full).await?;
         if permitted.contains(&DestinationStateKind::Open) {
-            sqlx::query(
+            Statement::new(
                 "INSERT INTO destination_states (name, state, reason, changed_by, since) VALUES ($1, $2, '', '', $3) \
                  ON CONFLICT (name) DO NOTHING",
             )
             .bind(name)
             .bind(DestinationStateKind::Open.word())
             .bind(row::micros(now))
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
         }
-        let done = change(name, permitted, state, by, now).build().execute(&mut *transaction).await?;
-        if done.rows_affected() == 0 {
+        if change(name, permitted, state, by, now).execute(&mut transaction).await? == 0 {
             return Ok(false);
         }
-        sqlx::query("UPDATE revisions SET value = value + 1 WHERE name = 'destination_states'")
-            .execute(&mut *transaction)
+        Statement::new("UPDATE revisions SET value = value + 1 WHERE name = 'destination_states'")
+            .execute(&mut transaction)
             .await?;
         transaction.commit().await?;
         Ok(true)
@@ -202,29 +202,27 @@ impl Store {
     }
 }
 
-fn change(
-    name: &str,
+const STATES: &str = "SELECT name, state, reason, changed_by, since, probe_after FROM destination_states";
+
+fn change<'q>(
+    name: &'q str,
     permitted: &[DestinationStateKind],
-    state: &DestinationState,
-    by: &str,
+    state: &'q DestinationState,
+    by: &'q str,
     now: DateTime<Utc>,
-) -> QueryBuilder<Db> {
+) -> Statement<'q> {
     let (by, probe_after) = match state {
         DestinationState::Paused { by, .. } => (by.as_str(), None),
         DestinationState::Held { probe_after, .. } => (by, probe_after.map(row::micros)),
         _ => (by, None),
     };
-    let mut query = QueryBuilder::<Db>::new("UPDATE destination_states SET state = ");
+    let mut query = Statement::new("UPDATE destination_states SET state = ");
     query.push_bind(state.kind().word());
     query.push(", reason = ").push_bind(state.reason());
     query.push(", changed_by = ").push_bind(by);
     query.push(", since = ").push_bind(row::micros(state.since().unwrap_or(now)));
     query.push(", probe_after = ").push_bind(probe_after);
-    query.push(" WHERE name = ").push_bind(name).push(" AND state IN (");
-    let mut words = query.separated(", ");
-    for kind in permitted {
-        words.push_bind(kind.word());
-    }
-    query.push(")");
+    query.push(" WHERE name = ").push_bind(name).push(" AND ");
+    query.push_any_of("state", permitted.iter().map(|kind| kind.word()));
     query
 }

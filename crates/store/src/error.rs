@@ -10,14 +10,29 @@ pub type Cause = Box<dyn std::error::Error + Send + Sync + 'static>;
 /// Why the store did not do what it was asked.
 #[derive(Debug, Error)]
 pub enum StoreError {
-    /// The address is none of a store: correct the configuration.
-    #[error("`{0}` is no address of a store; write `sqlite:PATH`, for example `sqlite:./data/store.db`")]
-    Address(String),
-    /// The address is that of a kind of store that this version does not have: correct the configuration.
-    #[error("{0} is not in this version")]
-    Unsupported(&'static str),
+    /// The address is none of a store: correct the configuration. Without the parts that may hold a password.
+    #[error(
+        "`{address}` is no address of a store; write `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`"
+    )]
+    Address {
+        /// As much of it as may be shown.
+        address: String,
+        /// Why, where it is known.
+        #[source]
+        source: Option<Cause>,
+    },
+    /// The address has a parameter that is none: correct the configuration.
+    #[error("`{0}` is no parameter of a PostgreSQL address")]
+    Parameter(String),
+    /// The database can't hold every text: make one with `ENCODING 'UTF8'`.
+    #[error("the database's encoding is {0}; the store needs one with ENCODING 'UTF8'")]
+    Encoding(String),
     /// Another process has the store open: stop it, or give this one another store.
-    #[error("the store {} is in use by {}", .path.display(), process(*.pid))]
+    #[error(
+        "the store {} is in use by {}; several processes share a store on PostgreSQL only: \
+         `store: postgres://USER:PASSWORD@HOST/DATABASE`",
+        .path.display(), process(*.pid)
+    )]
     InUse {
         /// The store's file.
         path: PathBuf,
@@ -49,6 +64,10 @@ pub enum StoreError {
     /// Not now (locked, full, disconnected, too busy): try again later, nothing was changed.
     #[error("the store can't be had now")]
     Unavailable(#[source] Cause),
+    /// The database refuses a statement, and would again: a fault of this program, or of rights there. An operator must look;
+    /// nothing was changed.
+    #[error("the database refuses what the store asks of it")]
+    Refused(#[source] Cause),
     /// What was to be made is already there: do not try again.
     #[error("{what} `{id}` already exists")]
     Conflict {
@@ -74,6 +93,23 @@ pub enum StoreError {
 impl StoreError {
     pub(crate) fn damaged(what: impl Into<String>) -> Self {
         Self::Damaged { what: what.into(), source: None }
+    }
+
+    pub(crate) fn unavailable(cause: impl Into<Cause>) -> Self {
+        Self::Unavailable(cause.into())
+    }
+
+    pub(crate) fn address(url: &str, source: Option<Cause>) -> Self {
+        Self::Address { address: shown(url), source }
+    }
+}
+
+/// What is behind the scheme of an address may hold a password, wherever it is wrong.
+fn shown(url: &str) -> String {
+    match url.split_once("://") {
+        Some((scheme, _)) => format!("{scheme}://.."),
+        None if url.contains('@') => "..".to_owned(),
+        None => url.to_owned(),
     }
 }
 

@@ -1,7 +1,6 @@
 //! Values as columns hold them, and back.
 
 use chrono::{DateTime, Utc};
-use sqlx::Row as _;
 
 use crate::dialect::Row;
 use crate::error::StoreError;
@@ -22,28 +21,28 @@ pub(crate) fn from_micros(micros: i64, column: &str) -> Result<DateTime<Utc>, St
 }
 
 pub(crate) fn time(row: &Row, column: &str) -> Result<DateTime<Utc>, StoreError> {
-    from_micros(row.try_get(column)?, column)
+    from_micros(row.get(column)?, column)
 }
 
 pub(crate) fn optional_time(row: &Row, column: &str) -> Result<Option<DateTime<Utc>>, StoreError> {
-    row.try_get::<Option<i64>, _>(column)?.map(|micros| from_micros(micros, column)).transpose()
+    row.get::<Option<i64>>(column)?.map(|micros| from_micros(micros, column)).transpose()
 }
 
 pub(crate) fn word<T: Word>(row: &Row, column: &str) -> Result<T, StoreError> {
-    T::parse(row.try_get(column)?).ok_or_else(|| StoreError::damaged(format!("column {column}")))
+    T::parse(row.get(column)?).ok_or_else(|| StoreError::damaged(format!("column {column}")))
 }
 
 pub(crate) fn optional_word<T: Word>(row: &Row, column: &str) -> Result<Option<T>, StoreError> {
-    let Some(text) = row.try_get::<Option<&str>, _>(column)? else { return Ok(None) };
+    let Some(text) = row.get::<Option<&str>>(column)? else { return Ok(None) };
     T::parse(text).map(Some).ok_or_else(|| StoreError::damaged(format!("column {column}")))
 }
 
 /// A number that was stored from an unsigned one.
 pub(crate) fn unsigned<T: TryFrom<i64>>(row: &Row, column: &str) -> Result<T, StoreError> {
-    T::try_from(row.try_get(column)?).map_err(|_| StoreError::damaged(format!("column {column}")))
+    T::try_from(row.get(column)?).map_err(|_| StoreError::damaged(format!("column {column}")))
 }
 
 pub(crate) fn optional_unsigned<T: TryFrom<i64>>(row: &Row, column: &str) -> Result<Option<T>, StoreError> {
-    let number = row.try_get::<Option<i64>, _>(column)?;
+    let number = row.get::<Option<i64>>(column)?;
     number.map(T::try_from).transpose().map_err(|_| StoreError::damaged(format!("column {column}")))
 }

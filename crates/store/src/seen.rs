@@ -1,13 +1,13 @@
-//! The window of event ids that a gateway has seen: what makes a platform's re-send a duplicate.
+//! The window of event ids that gateways have seen: what makes a platform's re-send a duplicate.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
-use sqlx::{QueryBuilder, Row as _};
+use sha2::{Digest, Sha256};
 
-use crate::dialect::{Db, Durability, ROWS};
+use crate::dialect::{Statement, Table};
 use crate::error::StoreError;
-use crate::row::micros;
+use crate::row::{self, micros};
 use crate::store::Store;
 
 /// What identifies an event for ever.
@@ -25,22 +25,24 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unavailable`]: accept undeduplicated.
     pub async fn seen(&self, ids: &[EventId], since: DateTime<Utc>) -> Result<Vec<bool>, StoreError> {
-        let mut found = HashSet::new();
-        for chunk in ids.chunks(ROWS) {
-            // The time is compared here: in the statement it would have SQLite walk the whole window by its index.
-            let mut query =
-                QueryBuilder::<Db>::new("SELECT source, id, time FROM seen WHERE (source, id) IN (");
-            query.push_values(chunk, |mut row, event| {
-                row.push_bind(&event.source).push_bind(&event.id);
-            });
-            query.push(")");
-            for row in query.build().fetch_all(self.connections.read()).await? {
-                if row.try_get::<i64, _>("time")? >= micros(since) {
-                    found.insert(EventId { source: row.try_get("source")?, id: row.try_get("id")? });
-                }
+        let mut seen = vec![false; ids.len()];
+        if ids.is_empty() {
+            return Ok(seen);
+        }
+        let mut query = Statement::new("SELECT wanted.position AS position FROM ");
+        query.push_table(table(ids.iter()));
+        // Each is looked up by the primary key, not the window walked by its time.
+        query.push(
+            " CROSS JOIN seen WHERE seen.source = wanted.source AND seen.id = wanted.id AND seen.time >= ",
+        );
+        query.push_bind(micros(since));
+        for row in query.all(&self.connections).await? {
+            let position: usize = row::unsigned(&row, "position")?;
+            if let Some(seen) = seen.get_mut(position.wrapping_sub(1)) {
+                *seen = true;
             }
         }
-        Ok(ids.iter().map(|event| found.contains(event)).collect())
+        Ok(seen)
     }
 
     /// Marks ids as seen at `now`; to be called after the broker confirmed their events. One marked before is marked
@@ -49,20 +51,18 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unavailable`]: none of them is marked.
     pub async fn mark_seen(&self, ids: &[EventId], now: DateTime<Utc>) -> Result<(), StoreError> {
-        // One statement must not touch a row twice.
+        if ids.is_empty() {
+            return Ok(());
+        }
+        // One statement must not touch a row twice, and gateways at the same rows take them in the same order.
         let mut distinct: Vec<&EventId> = ids.iter().collect();
         distinct.sort_unstable();
         distinct.dedup();
-        let mut transaction = self.connections.begin(Durability::Relaxed).await?;
-        for chunk in distinct.chunks(ROWS) {
-            let mut query = QueryBuilder::<Db>::new("INSERT INTO seen (source, id, time) ");
-            query.push_values(chunk, |mut row, event| {
-                row.push_bind(&event.source).push_bind(&event.id).push_bind(micros(now));
-            });
-            query.push(" ON CONFLICT (source, id) DO UPDATE SET time = excluded.time");
-            query.build().execute(&mut *transaction).await?;
-        }
-        Ok(transaction.commit().await?)
+        let mut query =
+            Statement::new("INSERT INTO seen (source, id, time) SELECT marked.source, marked.id, ");
+        query.push_bind(micros(now)).push(" FROM ").push_table(table(distinct).named("marked"));
+        query.push(" WHERE TRUE ON CONFLICT (source, id) DO UPDATE SET time = excluded.time");
+        self.connections.write_relaxed(query).await.map(drop)
     }
 
     /// Forgets at most `limit` ids marked before `before`; returns how many. To be called again while it returns `limit`.
@@ -70,15 +70,25 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn prune_seen(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, StoreError> {
-        let mut transaction = self.connections.begin(Durability::Relaxed).await?;
-        let done = sqlx::query(
-            "DELETE FROM seen WHERE (source, id) IN (SELECT source, id FROM seen WHERE time < $1 LIMIT $2)",
-        )
-        .bind(micros(before))
-        .bind(i64::from(limit))
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        Ok(done.rows_affected())
+        let mut query = Statement::new("WITH old AS MATERIALIZED (SELECT source, id FROM seen WHERE time < ");
+        query.push_bind(micros(before)).push(" LIMIT ").push_bind(i64::from(limit)).push_skip_locked();
+        query.push(") DELETE FROM seen WHERE (source, id) IN (SELECT source, id FROM old)");
+        self.connections.write_relaxed(query).await
+    }
+}
+
+fn table<'a>(ids: impl IntoIterator<Item = &'a EventId, IntoIter: Clone>) -> Table<'a> {
+    let ids = ids.into_iter();
+    let sources = ids.clone().map(|event| Some(short(&event.source)));
+    Table::new("wanted").texts("source", sources).texts("id", ids.map(|event| Some(short(&event.id))))
+}
+
+/// What stands for a part of an id: itself, or its hash when it is longer than the database can have in an index. No event
+/// has a control character in its id.
+fn short(part: &str) -> Cow<'_, str> {
+    const LONGEST: usize = 1000;
+    match part.len() {
+        ..=LONGEST => part.into(),
+        _ => format!("\u{1}sha256:{}", hex::encode(Sha256::digest(part))).into(),
     }
 }

@@ -2,11 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use sqlx::QueryBuilder;
 use trunkline_core::DeadLetterReason;
 
 use super::{Contained, DeadLetterState};
-use crate::dialect::{Db, push_any_of};
+use crate::dialect::Statement;
 use crate::row::micros;
 use crate::words::{self, ClassKind, Word};
 
@@ -69,7 +68,7 @@ impl DeadLetterFilter {
 }
 
 /// Appends ` WHERE ..` for `filter`, always with at least one condition, so that more can follow with ` AND`.
-pub(crate) fn push_filter(query: &mut QueryBuilder<Db>, filter: &DeadLetterFilter) {
+pub(crate) fn push_filter<'q>(query: &mut Statement<'q>, filter: &'q DeadLetterFilter) {
     query.push(" WHERE 1 = 1");
     push_equal(query, "channel", filter.destination.as_deref());
     push_equal(query, "subscription", filter.subscription.as_deref());
@@ -97,21 +96,16 @@ pub(crate) fn push_filter(query: &mut QueryBuilder<Db>, filter: &DeadLetterFilte
         query.push(" AND time < ").push_bind(micros(until));
     }
     if let Some(text) = &filter.text {
-        // SQLite takes a pattern to end at NUL: it would mean everything.
-        if text.contains('\0') {
-            query.push(" AND 1 = 0");
-        }
         let pattern = containing(text);
         query.push(" AND (lower(detail) LIKE ").push_bind(pattern.clone()).push(" ESCAPE '\\'");
         query.push(" OR lower(event_id) LIKE ").push_bind(pattern).push(" ESCAPE '\\')");
     }
     if let Some(ids) = &filter.ids {
-        query.push(" AND ");
-        push_any_of(query, "id", ids);
+        query.push(" AND ").push_any_of("id", ids);
     }
 }
 
-fn push_equal(query: &mut QueryBuilder<Db>, column: &'static str, value: Option<&str>) {
+fn push_equal<'q>(query: &mut Statement<'q>, column: &'static str, value: Option<&'q str>) {
     if let Some(value) = value {
         query.push(" AND ").push(column).push(" = ").push_bind(value);
     }

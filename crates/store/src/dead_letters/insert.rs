@@ -1,13 +1,12 @@
 //! Storing dead letters, once each.
 
-use sqlx::{Row as _, Transaction};
 use trunkline_core::Delivery;
 use trunkline_core::dead_letter::{Contents, DeadLetter};
 
 use super::change::{note, set_state};
 use super::{Contained, DeadLetterState};
 use crate::cause::cause;
-use crate::dialect::{Db, Durability};
+use crate::dialect::{Durability, Statement, Transaction};
 use crate::error::StoreError;
 use crate::row;
 use crate::store::Store;
@@ -39,18 +38,15 @@ impl Store {
     /// [`StoreError::Unavailable`]: none of them is stored.
     pub async fn insert_dead_letters(&self, letters: &[(String, DeadLetter)]) -> Result<(), StoreError> {
         let mut transaction = self.connections.begin(Durability::Full).await?;
+        transaction.turn_at_dead_letters().await?;
         for (channel, letter) in letters {
             insert(&mut transaction, channel, letter).await?;
         }
-        Ok(transaction.commit().await?)
+        transaction.commit().await
     }
 }
 
-async fn insert(
-    transaction: &mut Transaction<'static, Db>,
-    channel: &str,
-    letter: &DeadLetter,
-) -> Result<(), StoreError> {
+async fn insert(transaction: &mut Transaction, channel: &str, letter: &DeadLetter) -> Result<(), StoreError> {
     let id = letter.id();
     let delivery = match &letter.contents {
         Contents::Delivery(delivery) => Some(&**delivery),
@@ -87,11 +83,11 @@ fn begin(standing: Option<Standing>, generation: u32) -> Beginning {
 }
 
 async fn standing(
-    transaction: &mut Transaction<'static, Db>,
+    transaction: &mut Transaction,
     delivery: &Delivery,
     but: &str,
 ) -> Result<Option<Standing>, StoreError> {
-    let row = sqlx::query(
+    let row = Statement::new(
         "SELECT id, generation, life, replays, state FROM dead_letters \
          WHERE event_id = $1 AND source = $2 AND destination = $3 AND subscription = $4 \
          AND state <> 'dead_again' AND id <> $5",
@@ -101,11 +97,11 @@ async fn standing(
     .bind(&delivery.destination)
     .bind(&delivery.subscription)
     .bind(but)
-    .fetch_optional(&mut **transaction)
+    .first(transaction)
     .await?;
     let Some(row) = row else { return Ok(None) };
     Ok(Some(Standing {
-        id: row.try_get("id")?,
+        id: row.get("id")?,
         generation: row::unsigned(&row, "generation")?,
         life: row::unsigned(&row, "life")?,
         replays: row::unsigned(&row, "replays")?,
@@ -115,7 +111,7 @@ async fn standing(
 
 /// Whether the row is new.
 async fn insert_row(
-    transaction: &mut Transaction<'static, Db>,
+    transaction: &mut Transaction,
     channel: &str,
     id: &str,
     letter: &DeadLetter,
@@ -129,7 +125,7 @@ async fn insert_row(
     };
     let generation = delivery.map_or(0, |delivery| delivery.generation);
     let status = letter.attempts().last().and_then(|attempt| attempt.status);
-    let done = sqlx::query(
+    let inserted = Statement::new(
         "INSERT INTO dead_letters (id, channel, contents, state, destination, subscription, source, event_id, \
          event_type, reason, class, status, detail, cause, generation, life, replays, time, record) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15, $16, $17, $18) \
@@ -139,8 +135,8 @@ async fn insert_row(
     .bind(channel)
     .bind(Contained::of(letter).word())
     .bind(beginning.state.word())
-    .bind(delivery.map_or("", |delivery| &delivery.destination))
-    .bind(delivery.map_or("", |delivery| &delivery.subscription))
+    .bind(delivery.map_or("", |delivery| &*delivery.destination))
+    .bind(delivery.map_or("", |delivery| &*delivery.subscription))
     .bind(source)
     .bind(delivery.map_or("", |delivery| delivery.event.id()))
     .bind(delivery.map_or("", |delivery| delivery.event.kind()))
@@ -153,7 +149,7 @@ async fn insert_row(
     .bind(i64::from(beginning.replays))
     .bind(row::micros(letter.time))
     .bind(&*letter.encode())
-    .execute(&mut **transaction)
+    .execute(transaction)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(inserted == 1)
 }

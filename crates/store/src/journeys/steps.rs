@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use sqlx::Row as _;
 use trunkline_core::FailureClass;
 use trunkline_core::journey::JourneyStep;
 
-use crate::dialect::Row;
+use super::find::indexed;
+use crate::dialect::{Row, Statement};
 use crate::error::StoreError;
 use crate::row;
 use crate::store::Store;
@@ -18,32 +18,43 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn journey(&self, source: &str, id: &str) -> Result<Vec<JourneyStep>, StoreError> {
-        let query = sqlx::query(
-            "SELECT * FROM journey_steps WHERE event_id = $1 AND source = $2 ORDER BY time, sequence",
+        let query = Statement::new(
+            "SELECT step, time, source, event_id, event_type, event_key, subscription, destination, class, retry_after, \
+             status, attempt, generation, replay_id, rule_set, dead_letter, detail FROM journey_steps \
+             WHERE event_id = $1 AND substr(event_id, 1, 200) = $2 AND source = $3 ORDER BY time, sequence",
         );
-        let rows = query.bind(id).bind(source).fetch_all(self.connections.read()).await?;
+        let rows = query.bind(id).bind(indexed(id)).bind(source).all(&self.connections).await?;
         rows.iter().map(step).collect()
     }
+}
+
+/// A key as it can be stored: keys made of source and id have a NUL between them, and no other control character.
+pub(super) fn stored_key(key: &str) -> String {
+    key.replace('\0', "\u{1}")
+}
+
+fn key(stored: &str) -> String {
+    stored.replace('\u{1}', "\0")
 }
 
 fn step(row: &Row) -> Result<JourneyStep, StoreError> {
     Ok(JourneyStep {
         step: row::word(row, "step")?,
         time: row::time(row, "time")?,
-        source: row.try_get("source")?,
-        id: row.try_get("event_id")?,
-        kind: row.try_get("event_type")?,
-        key: row.try_get("event_key")?,
-        subscription: row.try_get("subscription")?,
-        destination: row.try_get("destination")?,
+        source: row.get("source")?,
+        id: row.get("event_id")?,
+        kind: row.get("event_type")?,
+        key: key(row.get("event_key")?),
+        subscription: row.get("subscription")?,
+        destination: row.get("destination")?,
         class: class(row)?,
         status: row::optional_unsigned(row, "status")?,
         attempt: row::unsigned(row, "attempt")?,
         generation: row::unsigned(row, "generation")?,
-        replay_id: row.try_get("replay_id")?,
-        rule_set: row.try_get("rule_set")?,
-        dead_letter_id: row.try_get("dead_letter")?,
-        detail: row.try_get("detail")?,
+        replay_id: row.get("replay_id")?,
+        rule_set: row.get("rule_set")?,
+        dead_letter_id: row.get("dead_letter")?,
+        detail: row.get("detail")?,
     })
 }
 

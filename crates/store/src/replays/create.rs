@@ -1,16 +1,18 @@
 //! Making a replay: the selection is frozen.
 
 use chrono::{DateTime, Utc};
-use sqlx::{QueryBuilder, Row as _, Transaction};
 
 use super::select::refusal;
 use super::{NewReplay, Refusal, ReplayState};
 use crate::dead_letters::DeadLetterState;
-use crate::dialect::{Db, Durability, ROWS, push_any_of};
+use crate::dialect::{Durability, Statement, Table, Transaction};
 use crate::error::StoreError;
 use crate::row::{self, integer, micros};
 use crate::store::Store;
 use crate::words::Word;
+
+/// How many dead letters one statement takes at most.
+const AT_ONCE: usize = 1000;
 
 impl Store {
     /// Makes a replay of the dead letters `ids`, in this order, and marks them as replaying. What has changed since the
@@ -27,10 +29,11 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<Vec<(String, Refusal)>, StoreError> {
         let mut transaction = self.connections.begin(Durability::Full).await?;
+        transaction.turn_at_dead_letters().await?;
         insert_replay(&mut transaction, replay, now).await?;
         let mut refused = Vec::new();
         let mut position = 0;
-        for chunk in ids.chunks(ROWS) {
+        for chunk in ids.chunks(AT_ONCE) {
             let items = judge(&mut transaction, replay, chunk, max_replays, &mut refused).await?;
             insert_items(&mut transaction, &replay.id, &items, position).await?;
             position += items.len() as u64;
@@ -45,7 +48,7 @@ impl Store {
 }
 
 async fn insert_replay(
-    transaction: &mut Transaction<'static, Db>,
+    transaction: &mut Transaction,
     replay: &NewReplay,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
@@ -53,7 +56,7 @@ async fn insert_replay(
         what: "the filter".to_owned(),
         source: Some(Box::new(error)),
     })?;
-    let done = sqlx::query(
+    let inserted = Statement::new(
         "INSERT INTO replays (id, destination, filter, created_by, created, forced, as_it_was, rate, state) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (id) DO NOTHING",
     )
@@ -66,9 +69,9 @@ async fn insert_replay(
     .bind(replay.as_it_was)
     .bind(replay.rate)
     .bind(ReplayState::Running.word())
-    .execute(&mut **transaction)
+    .execute(transaction)
     .await?;
-    if done.rows_affected() == 0 {
+    if inserted == 0 {
         return Err(StoreError::Conflict { what: "replay", id: replay.id.clone() });
     }
     Ok(())
@@ -83,25 +86,24 @@ struct Judged {
 
 /// The items of one chunk, in the order of `ids`; unknown and repeated ids are left out.
 async fn judge(
-    transaction: &mut Transaction<'static, Db>,
+    transaction: &mut Transaction,
     replay: &NewReplay,
     ids: &[String],
     max_replays: u32,
     refused: &mut Vec<(String, Refusal)>,
 ) -> Result<Vec<Judged>, StoreError> {
-    let mut query = QueryBuilder::<Db>::new(
-        "SELECT id, channel, contents, state, replays, life FROM dead_letters WHERE ",
-    );
-    push_any_of(&mut query, "id", ids);
-    let rows = query.build().fetch_all(&mut **transaction).await?;
+    let mut query =
+        Statement::new("SELECT id, channel, contents, state, replays, life FROM dead_letters WHERE ");
+    query.push_any_of("id", ids);
+    let rows = query.all(transaction).await?;
     let mut rows: std::collections::HashMap<String, _> =
-        rows.into_iter().map(|row| Ok((row.try_get("id")?, row))).collect::<Result<_, sqlx::Error>>()?;
+        rows.into_iter().map(|row| Ok((row.get("id")?, row))).collect::<Result<_, StoreError>>()?;
     let mut items = Vec::with_capacity(rows.len());
     for id in ids {
         let Some(row) = rows.remove(id) else { continue };
         let state = row::word(&row, "state")?;
         let replays = row::unsigned(&row, "replays")?;
-        let other = row.try_get::<&str, _>("channel")? != replay.destination;
+        let other = row.get::<&str>("channel")? != replay.destination;
         let refusal = match other {
             true => Some(Refusal::OtherDestination),
             false => refusal(row::word(&row, "contents")?, state, replays, replay.forced, max_replays),
@@ -110,7 +112,7 @@ async fn judge(
             Some(refusal) => refused.push((id.clone(), refusal)),
             None => items.push(Judged {
                 id: id.clone(),
-                generation: row.try_get::<i64, _>("life")? + 1,
+                generation: row.get::<i64>("life")? + 1,
                 // Should this item be skipped, nothing is known of the life that was on its way before.
                 previous: match state {
                     DeadLetterState::Replaying => DeadLetterState::Waiting.word(),
@@ -123,7 +125,7 @@ async fn judge(
 }
 
 async fn insert_items(
-    transaction: &mut Transaction<'static, Db>,
+    transaction: &mut Transaction,
     replay: &str,
     items: &[Judged],
     first: u64,
@@ -131,43 +133,44 @@ async fn insert_items(
     if items.is_empty() {
         return Ok(());
     }
-    let mut query = QueryBuilder::<Db>::new(
-        "INSERT INTO replay_items (replay_id, position, dead_letter_id, state, detail, generation, previous) ",
+    let mut query = Statement::new(
+        "INSERT INTO replay_items (replay_id, position, dead_letter_id, state, detail, generation, previous) SELECT ",
     );
-    query.push_values(items.iter().zip(first..), |mut row, (item, position)| {
-        row.push_bind(replay)
-            .push_bind(integer(position))
-            .push_bind(&item.id)
-            .push_bind("pending")
-            .push_bind("");
-        row.push_bind(item.generation).push_bind(item.previous);
-    });
-    query.push(" ON CONFLICT (replay_id, dead_letter_id) DO NOTHING");
-    query.build().execute(&mut **transaction).await?;
+    // Rows of the table count from 1.
+    query.push_bind(replay).push(", item.position - 1 + ").push_bind(integer(first));
+    query.push(", item.dead_letter_id, 'pending', '', item.generation, item.previous FROM ");
+    query.push_table(
+        Table::new("item")
+            .texts("dead_letter_id", items.iter().map(|item| Some(&*item.id)))
+            .integers("generation", items.iter().map(|item| Some(item.generation)))
+            .texts("previous", items.iter().map(|item| Some(item.previous))),
+    );
+    query.push(" WHERE TRUE ON CONFLICT (replay_id, dead_letter_id) DO NOTHING");
+    query.execute(transaction).await?;
     Ok(())
 }
 
 /// Each item's dead letter is replaying from now on, and its newest life is the one that the item gives.
 async fn start_lives(
-    transaction: &mut Transaction<'static, Db>,
+    transaction: &mut Transaction,
     replay: &NewReplay,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    Statement::new(
         "UPDATE dead_letters SET state = 'replaying', life = life + 1, replays = replays + 1 \
          WHERE id IN (SELECT dead_letter_id FROM replay_items WHERE replay_id = $1)",
     )
     .bind(&replay.id)
-    .execute(&mut **transaction)
+    .execute(transaction)
     .await?;
-    sqlx::query(
-        "INSERT INTO dead_letter_changes \
+    Statement::new(
+        "INSERT INTO dead_letter_changes (dead_letter_id, time, state, changed_by, detail) \
          SELECT dead_letter_id, $1, 'replaying', $2, $3 FROM replay_items WHERE replay_id = $3",
     )
     .bind(micros(now))
     .bind(&replay.by)
     .bind(&replay.id)
-    .execute(&mut **transaction)
+    .execute(transaction)
     .await?;
     Ok(())
 }

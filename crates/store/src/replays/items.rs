@@ -1,11 +1,10 @@
 //! Working through a replay's items.
 
 use chrono::{DateTime, Utc};
-use sqlx::{QueryBuilder, Row as _, Transaction};
 
 use super::{ItemOutcome, ReplayItem, ReplayState};
-use crate::dead_letters::decode;
-use crate::dialect::{Db, Durability, ROWS, Row};
+use crate::dead_letters::{CHANGE, decode};
+use crate::dialect::{Durability, Row, Statement, Table, Transaction};
 use crate::error::StoreError;
 use crate::row::{self, integer, micros};
 use crate::store::Store;
@@ -37,12 +36,12 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<Vec<ReplayItem>, StoreError> {
         loop {
-            let query = sqlx::query(
+            let query = Statement::new(
                 "SELECT position, dead_letter_id, replay_items.generation AS next_generation, record FROM replay_items \
                  JOIN dead_letters ON dead_letters.id = dead_letter_id \
                  WHERE replay_id = $1 AND replay_items.state = 'pending' ORDER BY position LIMIT $2",
             );
-            let rows = query.bind(replay).bind(i64::from(limit)).fetch_all(self.connections.read()).await?;
+            let rows = query.bind(replay).bind(i64::from(limit)).all(&self.connections).await?;
             let (mut items, mut damaged) = (Vec::with_capacity(rows.len()), Vec::new());
             for row in &rows {
                 match item(row) {
@@ -81,6 +80,7 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         let mut transaction = self.connections.begin(Durability::Full).await?;
+        transaction.turn_at_dead_letters().await?;
         let mut sent = Vec::new();
         for (position, outcome) in outcomes {
             match outcome {
@@ -91,15 +91,15 @@ impl Store {
                 }
             }
         }
-        for positions in sent.chunks(ROWS) {
-            mark_sent(&mut transaction, replay, positions).await?;
+        if !sent.is_empty() {
+            mark_sent(&mut transaction, replay, &sent).await?;
         }
         let query =
-            sqlx::query("SELECT 1 FROM replay_items WHERE replay_id = $1 AND state = 'pending' LIMIT 1");
-        if query.bind(replay).fetch_optional(&mut *transaction).await?.is_none() {
+            Statement::new("SELECT 1 FROM replay_items WHERE replay_id = $1 AND state = 'pending' LIMIT 1");
+        if query.bind(replay).first(&mut transaction).await?.is_none() {
             end(&mut transaction, replay, ReplayState::Done, now).await?;
         }
-        Ok(transaction.commit().await?)
+        transaction.commit().await
     }
 
     /// Cancels a running replay: its pending items are skipped, and their dead letters are what they were before. Returns
@@ -114,6 +114,7 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<Option<u64>, StoreError> {
         let mut transaction = self.connections.begin(Durability::Full).await?;
+        transaction.turn_at_dead_letters().await?;
         if !end(&mut transaction, replay, ReplayState::Cancelled, now).await? {
             return Ok(None);
         }
@@ -125,7 +126,7 @@ impl Store {
 }
 
 fn item(row: &Row) -> Result<ReplayItem, StoreError> {
-    let id: String = row.try_get("dead_letter_id")?;
+    let id: String = row.get("dead_letter_id")?;
     Ok(ReplayItem {
         position: row::unsigned(row, "position")?,
         generation: row::unsigned(row, "next_generation")?,
@@ -136,73 +137,69 @@ fn item(row: &Row) -> Result<ReplayItem, StoreError> {
 
 /// Ends a running replay; whether it was running.
 pub(super) async fn end(
-    transaction: &mut Transaction<'static, Db>,
+    transaction: &mut Transaction,
     replay: &str,
     state: ReplayState,
     now: DateTime<Utc>,
 ) -> Result<bool, StoreError> {
-    let query = sqlx::query("UPDATE replays SET state = $1, ended = $2 WHERE id = $3 AND state = 'running'");
-    let done = query.bind(state.word()).bind(micros(now)).bind(replay).execute(&mut **transaction).await?;
-    Ok(done.rows_affected() == 1)
+    let query =
+        Statement::new("UPDATE replays SET state = $1, ended = $2 WHERE id = $3 AND state = 'running'");
+    Ok(query.bind(state.word()).bind(micros(now)).bind(replay).execute(transaction).await? == 1)
 }
 
-async fn mark_sent(
-    transaction: &mut Transaction<'static, Db>,
-    replay: &str,
-    positions: &[u64],
-) -> Result<(), StoreError> {
+async fn mark_sent(transaction: &mut Transaction, replay: &str, positions: &[u64]) -> Result<(), StoreError> {
     // A webhook's other life is an event like any other: nothing will say more about it.
-    let mut query = QueryBuilder::<Db>::new(
+    let mut query = Statement::new(
         "UPDATE dead_letters SET state = 'delivered' WHERE contents = 'webhook' AND state = 'replaying' AND id IN (",
     );
     query.push("SELECT dead_letter_id FROM replay_items");
     push_pending(&mut query, replay, &Which::At(positions));
-    query.push(")").build().execute(&mut **transaction).await?;
+    query.push(")");
+    query.execute(transaction).await?;
 
-    let mut query = QueryBuilder::<Db>::new("UPDATE replay_items SET state = 'sent'");
+    let mut query = Statement::new("UPDATE replay_items SET state = 'sent'");
     push_pending(&mut query, replay, &Which::At(positions));
-    query.build().execute(&mut **transaction).await?;
+    query.execute(transaction).await?;
     Ok(())
 }
 
 /// Gives the dead letters of pending items their state and life back, unless a later life was given meanwhile or the
 /// outcome is known already (a crash may leave an item pending whose delivery is on its way).
 async fn skip(
-    transaction: &mut Transaction<'static, Db>,
+    transaction: &mut Transaction,
     replay: &str,
     which: Which<'_>,
     skipped: &Skipped<'_>,
 ) -> Result<u64, StoreError> {
-    let mut query = QueryBuilder::<Db>::new(
+    let mut query = Statement::new(
         "UPDATE dead_letters SET replays = replays - 1, \
          state = CASE WHEN state = 'replaying' AND life = item.life_given THEN item.previous ELSE state END, \
          life = CASE WHEN life = item.life_given THEN life - 1 ELSE life END \
          FROM (SELECT dead_letter_id, generation AS life_given, previous FROM replay_items",
     );
     push_pending(&mut query, replay, &which);
-    query.push(") AS item WHERE id = item.dead_letter_id").build().execute(&mut **transaction).await?;
+    query.push(") AS item WHERE id = item.dead_letter_id");
+    query.execute(transaction).await?;
 
-    let mut query = QueryBuilder::<Db>::new("INSERT INTO dead_letter_changes SELECT id, ");
-    query.push_bind(micros(skipped.now)).push(", state, ").push_bind(skipped.by);
+    let mut query = Statement::new(CHANGE);
+    query.push(" SELECT id, ").push_bind(micros(skipped.now)).push(", state, ").push_bind(skipped.by);
     query.push(", ").push_bind(skipped.reason);
     query.push(" FROM dead_letters WHERE id IN (SELECT dead_letter_id FROM replay_items");
     push_pending(&mut query, replay, &which);
-    query.push(")").build().execute(&mut **transaction).await?;
+    query.push(")");
+    query.execute(transaction).await?;
 
-    let mut query = QueryBuilder::<Db>::new("UPDATE replay_items SET state = 'skipped', detail = ");
+    let mut query = Statement::new("UPDATE replay_items SET state = 'skipped', detail = ");
     query.push_bind(skipped.reason);
     push_pending(&mut query, replay, &which);
-    Ok(query.build().execute(&mut **transaction).await?.rows_affected())
+    query.execute(transaction).await
 }
 
-fn push_pending(query: &mut QueryBuilder<Db>, replay: &str, which: &Which<'_>) {
+fn push_pending<'q>(query: &mut Statement<'q>, replay: &'q str, which: &Which<'_>) {
     query.push(" WHERE replay_id = ").push_bind(replay).push(" AND state = 'pending'");
     if let Which::At(positions) = which {
-        query.push(" AND position IN (");
-        let mut list = query.separated(", ");
-        for position in *positions {
-            list.push_bind(integer(*position));
-        }
-        query.push(")");
+        query.push(" AND position IN (SELECT wanted.item FROM ");
+        let positions = positions.iter().map(|position| Some(integer(*position)));
+        query.push_table(Table::new("wanted").integers("item", positions)).push(")");
     }
 }

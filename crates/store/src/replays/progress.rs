@@ -1,14 +1,16 @@
 //! Looking at replays, and who works on them.
 
 use chrono::{DateTime, Utc};
-use sqlx::{QueryBuilder, Row as _};
 
 use super::{NewReplay, Replay, ReplayProgress, ReplayState};
-use crate::dialect::{Db, Durability, Row};
+use crate::dialect::{Durability, Row, Statement};
 use crate::error::StoreError;
 use crate::page::Page;
 use crate::row::{self, micros};
 use crate::store::Store;
+
+const REPLAYS: &str = "SELECT id, destination, filter, created_by, created, forced, as_it_was, rate, state, ended, \
+    owner, lease_until FROM replays";
 
 impl Store {
     /// One replay.
@@ -16,8 +18,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn replay(&self, id: &str) -> Result<Option<Replay>, StoreError> {
-        let query = sqlx::query("SELECT * FROM replays WHERE id = $1").bind(id);
-        query.fetch_optional(self.connections.read()).await?.as_ref().map(replay).transpose()
+        let mut query = Statement::new(REPLAYS);
+        query.push(" WHERE id = ").push_bind(id);
+        query.first(&self.connections).await?.as_ref().map(replay).transpose()
     }
 
     /// How far a replay is; all zero for one that does not exist.
@@ -25,20 +28,20 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn replay_progress(&self, id: &str) -> Result<ReplayProgress, StoreError> {
-        let query = sqlx::query(
+        let query = Statement::new(
             "SELECT replay_items.state AS item, dead_letters.state AS letter, COUNT(*) AS count FROM replay_items \
              JOIN dead_letters ON dead_letters.id = dead_letter_id WHERE replay_id = $1 \
              GROUP BY replay_items.state, dead_letters.state",
         );
         let mut progress = ReplayProgress::default();
-        for row in query.bind(id).fetch_all(self.connections.read()).await? {
+        for row in query.bind(id).all(&self.connections).await? {
             let count: u64 = row::unsigned(&row, "count")?;
-            match row.try_get("item")? {
+            match row.get("item")? {
                 "pending" => progress.pending += count,
                 "skipped" => progress.skipped += count,
                 _ => {
                     progress.sent += count;
-                    match row.try_get("letter")? {
+                    match row.get("letter")? {
                         "delivered" => progress.delivered += count,
                         "dead_again" => progress.dead_again += count,
                         _ => {}
@@ -54,12 +57,12 @@ impl Store {
     /// # Errors
     /// [`StoreError::Cursor`] for a cursor of another list.
     pub async fn list_replays(&self, page: &Page) -> Result<(Vec<Replay>, Option<String>), StoreError> {
-        let mut query = QueryBuilder::<Db>::new("SELECT * FROM replays");
+        let mut query = Statement::new(REPLAYS);
         if let Some((created, id)) = page.start()? {
             query.push(" WHERE (created, id) < (").push_bind(created).push(", ").push_bind(id).push(")");
         }
         query.push(" ORDER BY created DESC, id DESC LIMIT ").push_bind(page.fetch());
-        let rows = query.build().fetch_all(self.connections.read()).await?;
+        let rows = query.all(&self.connections).await?;
         let mut replays = rows.iter().map(replay).collect::<Result<Vec<_>, _>>()?;
         let next = page.cut(&mut replays, |replay| (micros(replay.created), replay.made.id.clone()));
         Ok((replays, next))
@@ -70,12 +73,13 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn unfinished_replays(&self) -> Result<Vec<Replay>, StoreError> {
-        let query = sqlx::query("SELECT * FROM replays WHERE state = 'running' ORDER BY created, id");
-        query.fetch_all(self.connections.read()).await?.iter().map(replay).collect()
+        let mut query = Statement::new(REPLAYS);
+        query.push(" WHERE state = 'running' ORDER BY created, id");
+        query.all(&self.connections).await?.iter().map(replay).collect()
     }
 
     /// Takes or prolongs the lease on a running replay until `until`; whether `owner` has it now. Only the console that
-    /// has the lease works on the replay.
+    /// has the lease works on the replay. Another process that calls itself the same is another owner.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
@@ -87,39 +91,40 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
         let mut transaction = self.connections.begin(Durability::Full).await?;
-        let done = sqlx::query(
-            "UPDATE replays SET owner = $1, lease_until = $2 WHERE id = $3 AND state = 'running' \
-             AND (owner IS NULL OR owner = $1 OR lease_until < $4)",
+        let claimed = Statement::new(
+            "UPDATE replays SET owner = $1, lease_session = $2, lease_until = $3 WHERE id = $4 AND state = 'running' \
+             AND (owner IS NULL OR (owner = $1 AND lease_session = $2) OR lease_until < $5)",
         )
         .bind(owner)
+        .bind(&*self.session)
         .bind(micros(until))
         .bind(id)
         .bind(micros(now))
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
         transaction.commit().await?;
-        Ok(done.rows_affected() == 1)
+        Ok(claimed == 1)
     }
 }
 
 fn replay(row: &Row) -> Result<Replay, StoreError> {
-    let filter = serde_json::from_str(row.try_get("filter")?).map_err(|error| StoreError::Damaged {
+    let filter = serde_json::from_str(row.get("filter")?).map_err(|error| StoreError::Damaged {
         what: "column filter".to_owned(),
         source: Some(Box::new(error)),
     })?;
-    let lease = match (row.try_get("owner")?, row::optional_time(row, "lease_until")?) {
+    let lease = match (row.get("owner")?, row::optional_time(row, "lease_until")?) {
         (Some(owner), Some(until)) => Some((owner, until)),
         _ => None,
     };
     Ok(Replay {
         made: NewReplay {
-            id: row.try_get("id")?,
-            destination: row.try_get("destination")?,
+            id: row.get("id")?,
+            destination: row.get("destination")?,
             filter,
-            by: row.try_get("created_by")?,
-            forced: row.try_get("forced")?,
-            as_it_was: row.try_get("as_it_was")?,
-            rate: row.try_get("rate")?,
+            by: row.get("created_by")?,
+            forced: row.get("forced")?,
+            as_it_was: row.get("as_it_was")?,
+            rate: row.get("rate")?,
         },
         created: row::time(row, "created")?,
         state: row::word::<ReplayState>(row, "state")?,

@@ -1,10 +1,8 @@
 //! What a replay would do, before it is made.
 
-use sqlx::{QueryBuilder, Row as _};
-
 use super::{Refusal, Selection};
 use crate::dead_letters::{Contained, DeadLetterFilter, DeadLetterState, push_filter};
-use crate::dialect::Db;
+use crate::dialect::Statement;
 use crate::error::StoreError;
 use crate::row;
 use crate::store::Store;
@@ -22,15 +20,15 @@ impl Store {
         forced: bool,
         max_replays: u32,
     ) -> Result<Selection, StoreError> {
-        let mut query = QueryBuilder::<Db>::new("SELECT id, contents, state, replays FROM dead_letters");
+        let mut query = Statement::new("SELECT id, contents, state, replays FROM dead_letters");
         push_filter(&mut query, filter);
         if filter.ids.is_none() && filter.state.is_none() {
             query.push(" AND state <> 'dead_again'");
         }
         query.push(" ORDER BY time, id");
         let mut selection = Selection::default();
-        for row in query.build().fetch_all(self.connections.read()).await? {
-            let id = row.try_get("id")?;
+        for row in query.all(&self.connections).await? {
+            let id = row.get("id")?;
             let contained = row::word(&row, "contents")?;
             let replays = row::unsigned(&row, "replays")?;
             match refusal(contained, row::word(&row, "state")?, replays, forced, max_replays) {

@@ -25,6 +25,8 @@ enum Action {
     Discard,
     /// The broker hands the last journey record out again.
     Again,
+    /// What is settled is forgotten, unless a copy of a delivery may still be on its way.
+    Prune,
 }
 
 fn action() -> impl Strategy<Value = Action> {
@@ -36,6 +38,7 @@ fn action() -> impl Strategy<Value = Action> {
         1 => Just(Action::Cancel),
         1 => Just(Action::Discard),
         2 => Just(Action::Again),
+        2 => Just(Action::Prune),
     ]
 }
 
@@ -77,6 +80,12 @@ impl World {
                     self.store.insert_journey(std::slice::from_ref(entry)).await.unwrap();
                 }
             }
+            Action::Prune if self.plain => {
+                let before = self.store.account().await.unwrap();
+                while self.store.prune_settled(at(i64::from(u32::MAX)), 3).await.unwrap() > 0 {}
+                assert_eq!(self.store.account().await.unwrap(), before);
+            }
+            Action::Prune => {}
         }
     }
 
@@ -174,8 +183,7 @@ impl World {
     }
 }
 
-async fn live(actions: Vec<Action>) {
-    let store = Store::open("sqlite::memory:").await.unwrap();
+async fn live(actions: Vec<Action>, store: Store) {
     let (in_flight, last) = (Vec::new(), None);
     let mut world = World { store, made: 0, in_flight, last, offset: 0, replays: 0, plain: true };
     for action in actions {
@@ -191,9 +199,24 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
-    fn the_account_balances(actions in prop::collection::vec(action(), 1..60)) {
+    fn the_account_balances_on_sqlite(actions in prop::collection::vec(action(), 1..60)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(live(actions));
+        runtime.block_on(async { live(actions, Store::open("sqlite::memory:").await.unwrap()).await });
+    }
+}
+
+proptest! {
+    // Each with a schema of its own, which takes longer than the case.
+    #![proptest_config(ProptestConfig::with_cases(8))]
+
+    #[test]
+    fn the_account_balances_on_postgres(actions in prop::collection::vec(action(), 30..60)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            if let Some(fixture) = crate::Fixture::postgres("the_account_balances_on_postgres").await {
+                live(actions, fixture.store.clone()).await;
+            }
+        });
     }
 }
 

@@ -6,8 +6,15 @@ use trunkline_store::{Contained, DeadLetterFilter, DeadLetterState, Page, Store,
 
 use crate::{Fixture, at, dead, malformed, webhook};
 
-async fn filled() -> Fixture {
-    let fixture = Fixture::new().await;
+on_each_database! {
+    stored_twice_is_stored_once_and_survives_opening_again,
+    every_filter_means_what_it_says,
+    pages_cover_everything_once_even_among_equal_times,
+    the_same_cause_is_one_group_and_its_filter_finds_it,
+    only_waiting_dead_letters_are_given_up,
+}
+
+async fn filled(fixture: Fixture) -> Fixture {
     let mut other = dead("5", "erp", 0, at(5));
     other.1.reason = DeadLetterReason::Rejected;
     other.1.class = Some(FailureClass::Rejected);
@@ -31,9 +38,8 @@ async fn ids(store: &Store, filter: DeadLetterFilter) -> Vec<String> {
     page.items.into_iter().map(|item| item.event_id).collect()
 }
 
-#[tokio::test]
-async fn stored_twice_is_stored_once_and_survives_opening_again() {
-    let fixture = filled().await;
+async fn stored_twice_is_stored_once_and_survives_opening_again(fixture: Fixture) {
+    let fixture = filled(fixture).await;
     let letter = dead("1", "crm", 0, at(1));
     let id = letter.1.id();
     let discarded = fixture
@@ -55,9 +61,8 @@ async fn stored_twice_is_stored_once_and_survives_opening_again() {
     assert!(fixture.store.dead_letter("none").await.unwrap().is_none());
 }
 
-#[tokio::test]
-async fn every_filter_means_what_it_says() {
-    let Fixture { store, folder: _folder } = filled().await;
+async fn every_filter_means_what_it_says(fixture: Fixture) {
+    let Fixture { store, database: _database } = filled(fixture).await;
     let all = DeadLetterFilter::default;
     let check = |filter, expected: &'static [&'static str]| {
         let store = store.clone();
@@ -99,9 +104,8 @@ async fn every_filter_means_what_it_says() {
     assert!(origins(text("nothing"), 10).await.is_empty());
 }
 
-#[tokio::test]
-async fn pages_cover_everything_once_even_among_equal_times() {
-    let Fixture { store, folder: _folder } = filled().await;
+async fn pages_cover_everything_once_even_among_equal_times(fixture: Fixture) {
+    let Fixture { store, database: _database } = filled(fixture).await;
     let mut page = Page::first(2);
     let mut seen = Vec::new();
     loop {
@@ -119,9 +123,8 @@ async fn pages_cover_everything_once_even_among_equal_times() {
     }
 }
 
-#[tokio::test]
-async fn the_same_cause_is_one_group_and_its_filter_finds_it() {
-    let Fixture { store, folder: _folder } = filled().await;
+async fn the_same_cause_is_one_group_and_its_filter_finds_it(fixture: Fixture) {
+    let Fixture { store, database: _database } = filled(fixture).await;
     let groups = store.group_dead_letters(&DeadLetterFilter::default(), 100).await.unwrap();
     assert_eq!(groups.len(), 5);
     let largest = &groups[0];
@@ -138,8 +141,8 @@ async fn the_same_cause_is_one_group_and_its_filter_finds_it() {
     assert!(store.dead_letter(&largest.sample).await.unwrap().is_some());
 }
 
-#[tokio::test]
-async fn a_filter_reads_back_from_json_and_names_what_it_does_not_know() {
+#[test]
+fn a_filter_reads_back_from_json_and_names_what_it_does_not_know() {
     let filter = DeadLetterFilter {
         destination: Some("crm".to_owned()),
         class: Some(ClassKind::Throttled),
@@ -157,9 +160,8 @@ async fn a_filter_reads_back_from_json_and_names_what_it_does_not_know() {
     assert!(serde_json::from_str::<DeadLetterFilter>(r#"{"sate":"waiting"}"#).is_err());
 }
 
-#[tokio::test]
-async fn only_waiting_dead_letters_are_given_up() {
-    let Fixture { store, folder: _folder } = filled().await;
+async fn only_waiting_dead_letters_are_given_up(fixture: Fixture) {
+    let Fixture { store, database: _database } = filled(fixture).await;
     let crm = DeadLetterFilter { destination: Some("crm".to_owned()), ..DeadLetterFilter::default() };
     assert_eq!(store.discard_dead_letters(&crm, "test", "ann", at(10)).await.unwrap().len(), 3);
     assert_eq!(store.discard_dead_letters(&crm, "test", "ann", at(11)).await.unwrap().len(), 0);

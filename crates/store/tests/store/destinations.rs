@@ -4,9 +4,13 @@ use trunkline_store::{DestinationState, DestinationStateKind};
 
 use crate::{Fixture, at};
 
-#[tokio::test]
-async fn a_hold_never_overwrites_a_pause() {
-    let Fixture { store, folder: _folder } = Fixture::new().await;
+on_each_database! {
+    a_hold_never_overwrites_a_pause,
+    of_many_holds_at_once_one_wins,
+}
+
+async fn a_hold_never_overwrites_a_pause(fixture: Fixture) {
+    let Fixture { store, database: _database } = fixture;
     assert_eq!(store.destination_state("crm").await.unwrap(), DestinationState::Open);
     let start = store.states_revision().await.unwrap();
 
@@ -35,9 +39,8 @@ async fn a_hold_never_overwrites_a_pause() {
     assert_eq!(store.destination_states().await.unwrap(), all);
 }
 
-#[tokio::test]
-async fn of_many_holds_at_once_one_wins() {
-    let Fixture { store, folder: _folder } = Fixture::new().await;
+async fn of_many_holds_at_once_one_wins(fixture: Fixture) {
+    let Fixture { store, database: _database } = fixture;
     let holds = (0..8).map(|instance| {
         let store = store.clone();
         tokio::spawn(async move {

@@ -1,47 +1,53 @@
-//! The store, tried on real SQLite files.
+//! The store, tried on real SQLite files and a real PostgreSQL.
+//!
+//! Cases listed by `on_each_database!` run on both. PostgreSQL is the shared one of the test run.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+/// Makes each case a test on SQLite and one on PostgreSQL.
+macro_rules! on_each_database {
+    ($($case:ident),+ $(,)?) => {
+        mod on_sqlite {
+            $(
+                #[tokio::test]
+                async fn $case() {
+                    super::$case($crate::Fixture::sqlite().await).await;
+                }
+            )+
+        }
+
+        mod on_postgres {
+            $(
+                #[tokio::test]
+                async fn $case() {
+                    if let Some(fixture) = $crate::Fixture::postgres(stringify!($case)).await {
+                        super::$case(fixture).await;
+                    }
+                }
+            )+
+        }
+    };
+}
 
 mod account;
 mod dead_letters;
 mod destinations;
+mod fixture;
 mod journeys;
 mod open;
+mod processes;
+mod prune;
 mod replays;
 mod seen;
+mod server;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use tempfile::TempDir;
 use trunkline_core::dead_letter::{Contents, RawRequest};
 use trunkline_core::{Attempt, DeadLetter, DeadLetterReason, Delivery, Event, FailureClass};
-use trunkline_store::Store;
 
-/// A store in a folder of its own, which goes when this does.
-struct Fixture {
-    store: Store,
-    folder: TempDir,
-}
-
-impl Fixture {
-    async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        Self { store: Store::open(&url(&folder)).await.unwrap(), folder }
-    }
-
-    /// The same store after a restart.
-    async fn reopened(self) -> Self {
-        let Self { store, folder } = self;
-        store.close().await;
-        drop(store);
-        Self { store: Store::open(&url(&folder)).await.unwrap(), folder }
-    }
-}
-
-fn url(folder: &TempDir) -> String {
-    format!("sqlite:{}", folder.path().join("data/store.db").display())
-}
+use fixture::Fixture;
 
 /// So many seconds after the beginning of the test's time.
 fn at(seconds: i64) -> DateTime<Utc> {

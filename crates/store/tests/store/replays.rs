@@ -8,6 +8,18 @@ use trunkline_store::{
 
 use crate::{Fixture, at, dead, delivery, malformed, webhook};
 
+on_each_database! {
+    a_restart_resumes_with_what_was_not_marked_and_done_items_are_not_replayed_again,
+    each_life_leaves_a_dead_letter_until_there_are_too_many,
+    a_delivered_life_is_told_by_the_journey_and_replayed_again_only_when_forced,
+    the_newest_life_stands_for_the_delivery_whatever_order_they_come_in,
+    an_earlier_life_decides_nothing_while_a_forced_later_one_is_on_its_way,
+    what_may_not_be_replayed_is_refused_again_when_the_replay_is_made,
+    cancelling_gives_back_what_is_pending,
+    webhooks_are_replayed_into_events_and_malformed_records_never,
+    one_console_works_on_a_replay_until_its_lease_is_over,
+}
+
 fn replay(id: &str, destination: &str) -> NewReplay {
     NewReplay {
         id: id.to_owned(),
@@ -40,9 +52,7 @@ async fn delivered(store: &Store, id: &str, generation: u32, offset: i64) {
     store.insert_journey(&[JourneyEntry { partition: 0, offset, record }]).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_restart_resumes_with_what_was_not_marked_and_done_items_are_not_replayed_again() {
-    let fixture = Fixture::new().await;
+async fn a_restart_resumes_with_what_was_not_marked_and_done_items_are_not_replayed_again(fixture: Fixture) {
     let letters: Vec<_> = (0..500).map(|n| dead(&n.to_string(), "crm", 0, at(n))).collect();
     fixture.store.insert_dead_letters(&letters).await.unwrap();
     let selection = select(&fixture.store, "crm", false).await;
@@ -88,9 +98,8 @@ async fn a_restart_resumes_with_what_was_not_marked_and_done_items_are_not_repla
     assert_eq!(select(&store, "crm", true).await.eligible.len(), 500);
 }
 
-#[tokio::test]
-async fn each_life_leaves_a_dead_letter_until_there_are_too_many() {
-    let Fixture { store, folder: _folder } = Fixture::new().await;
+async fn each_life_leaves_a_dead_letter_until_there_are_too_many(fixture: Fixture) {
+    let Fixture { store, database: _database } = fixture;
     for generation in 0..=5 {
         let (channel, letter) = dead("7", "crm", generation, at(i64::from(generation)));
         let id = letter.id();
@@ -123,9 +132,8 @@ async fn each_life_leaves_a_dead_letter_until_there_are_too_many() {
     assert_eq!(store.replay_progress("r0").await.unwrap().dead_again, 1);
 }
 
-#[tokio::test]
-async fn a_delivered_life_is_told_by_the_journey_and_replayed_again_only_when_forced() {
-    let Fixture { store, folder: _folder } = Fixture::new().await;
+async fn a_delivered_life_is_told_by_the_journey_and_replayed_again_only_when_forced(fixture: Fixture) {
+    let Fixture { store, database: _database } = fixture;
     let (channel, letter) = dead("7", "crm", 0, at(0));
     let id = letter.id();
     store.insert_dead_letters(&[(channel, letter)]).await.unwrap();
@@ -149,9 +157,8 @@ async fn a_delivered_life_is_told_by_the_journey_and_replayed_again_only_when_fo
     assert_eq!(state(&store, &id).await, DeadLetterState::Delivered);
 }
 
-#[tokio::test]
-async fn the_newest_life_stands_for_the_delivery_whatever_order_they_come_in() {
-    let Fixture { store, folder: _folder } = Fixture::new().await;
+async fn the_newest_life_stands_for_the_delivery_whatever_order_they_come_in(fixture: Fixture) {
+    let Fixture { store, database: _database } = fixture;
     let lives: Vec<_> = [2, 0, 1].iter().map(|life| dead("7", "crm", *life, at(0))).collect();
     store.insert_dead_letters(&lives).await.unwrap();
     assert_eq!(select(&store, "crm", false).await.eligible, [lives[0].1.id()]);
@@ -160,36 +167,35 @@ async fn the_newest_life_stands_for_the_delivery_whatever_order_they_come_in() {
     }
 }
 
-#[tokio::test]
-async fn an_earlier_life_decides_nothing_while_a_forced_later_one_is_on_its_way() {
-    for earlier_delivered in [true, false] {
-        let Fixture { store, folder: _folder } = Fixture::new().await;
-        let (channel, letter) = dead("7", "crm", 0, at(0));
+async fn an_earlier_life_decides_nothing_while_a_forced_later_one_is_on_its_way(fixture: Fixture) {
+    let Fixture { store, database: _database } = fixture;
+    for (event, earlier_delivered) in [("7", true), ("8", false)] {
+        let (channel, letter) = dead(event, "crm", 0, at(0));
         let id = letter.id();
         store.insert_dead_letters(&[(channel, letter)]).await.unwrap();
-        for name in ["first", "second"] {
+        let (first, second) = (format!("{event} first"), format!("{event} second"));
+        for name in [&first, &second] {
             let forced = NewReplay { forced: true, ..replay(name, "crm") };
             store.create_replay(&forced, std::slice::from_ref(&id), 5, at(10)).await.unwrap();
         }
         // Cancelling the earlier leaves the later what it is.
-        assert_eq!(store.cancel_replay("first", "ann", at(11)).await.unwrap(), Some(1));
+        assert_eq!(store.cancel_replay(&first, "ann", at(11)).await.unwrap(), Some(1));
         assert_eq!(state(&store, &id).await, DeadLetterState::Replaying);
         match earlier_delivered {
-            true => delivered(&store, "7", 1, 0).await,
-            false => store.insert_dead_letters(&[dead("7", "crm", 1, at(12))]).await.unwrap(),
+            true => delivered(&store, event, 1, 0).await,
+            false => store.insert_dead_letters(&[dead(event, "crm", 1, at(12))]).await.unwrap(),
         }
         assert_eq!(state(&store, &id).await, DeadLetterState::Replaying);
-        let items = store.next_items("second", 10, at(12)).await.unwrap();
+        let items = store.next_items(&second, 10, at(12)).await.unwrap();
         assert_eq!(items[0].generation, 2);
-        store.mark_items("second", &[(0, ItemOutcome::Sent)], at(13)).await.unwrap();
-        delivered(&store, "7", 2, 1).await;
+        store.mark_items(&second, &[(0, ItemOutcome::Sent)], at(13)).await.unwrap();
+        delivered(&store, event, 2, if earlier_delivered { 1 } else { 2 }).await;
         assert_eq!(state(&store, &id).await, DeadLetterState::Delivered);
     }
 }
 
-#[tokio::test]
-async fn what_may_not_be_replayed_is_refused_again_when_the_replay_is_made() {
-    let Fixture { store, folder: _folder } = Fixture::new().await;
+async fn what_may_not_be_replayed_is_refused_again_when_the_replay_is_made(fixture: Fixture) {
+    let Fixture { store, database: _database } = fixture;
     let letters = [dead("1", "crm", 0, at(1)), dead("2", "crm", 0, at(2)), dead("3", "erp", 0, at(3))];
     let ids: Vec<_> = letters.iter().map(|(_, letter)| letter.id()).collect();
     store.insert_dead_letters(&letters).await.unwrap();
@@ -214,9 +220,8 @@ async fn what_may_not_be_replayed_is_refused_again_when_the_replay_is_made() {
     assert_eq!((replays[0].made.id.as_str(), next.is_some()), ("none", true));
 }
 
-#[tokio::test]
-async fn cancelling_gives_back_what_is_pending() {
-    let Fixture { store, folder: _folder } = Fixture::new().await;
+async fn cancelling_gives_back_what_is_pending(fixture: Fixture) {
+    let Fixture { store, database: _database } = fixture;
     let letters: Vec<_> = (0..10).map(|n| dead(&n.to_string(), "crm", 0, at(n))).collect();
     let ids: Vec<_> = letters.iter().map(|(_, letter)| letter.id()).collect();
     store.insert_dead_letters(&letters).await.unwrap();
@@ -241,9 +246,8 @@ async fn cancelling_gives_back_what_is_pending() {
     assert_eq!(skipped.history.last().unwrap().detail, "no body");
 }
 
-#[tokio::test]
-async fn webhooks_are_replayed_into_events_and_malformed_records_never() {
-    let Fixture { store, folder: _folder } = Fixture::new().await;
+async fn webhooks_are_replayed_into_events_and_malformed_records_never(fixture: Fixture) {
+    let Fixture { store, database: _database } = fixture;
     let (hook, bytes) = (webhook(b"{}", at(1)), malformed(b"\xff", at(2)));
     let (hook_id, bytes_id) = (hook.1.id(), bytes.1.id());
     store.insert_dead_letters(&[hook, bytes]).await.unwrap();
@@ -255,9 +259,8 @@ async fn webhooks_are_replayed_into_events_and_malformed_records_never() {
     assert_eq!(state(&store, &hook_id).await, DeadLetterState::Delivered);
 }
 
-#[tokio::test]
-async fn one_console_works_on_a_replay_until_its_lease_is_over() {
-    let Fixture { store, folder: _folder } = Fixture::new().await;
+async fn one_console_works_on_a_replay_until_its_lease_is_over(fixture: Fixture) {
+    let Fixture { store, database: _database } = fixture;
     let (channel, letter) = dead("1", "crm", 0, at(0));
     let id = letter.id();
     store.insert_dead_letters(&[(channel, letter)]).await.unwrap();
