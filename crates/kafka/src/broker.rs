@@ -151,4 +151,8 @@ impl Broker for KafkaBroker {
     async fn remove(&self, channel: &ChannelName, force: bool) -> Result<(), TopologyError> {
         topology::remove(&self.core, channel, force).await
     }
+
+    async fn close(&self) {
+        self.core.leave().await;
+    }
 }

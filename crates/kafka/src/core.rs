@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use trunkline_broker::{ChannelName, ConsumeError, GroupName};
 
@@ -121,6 +121,21 @@ impl Core {
         let members = lock(&self.members);
         let alive = members.iter().filter_map(|(group, inbox)| Some((group, inbox.upgrade()?)));
         alive.flat_map(|(group, inbox)| inbox.parts().into_iter().map(move |part| (group.clone(), part))).collect()
+    }
+
+    /// Waits until the members whose intakes were dropped have left their groups, then ends everything else; returns when
+    /// the mover has left its group, too. An intake that is still there is waited for.
+    pub(crate) async fn leave(&self) {
+        const LOOK_EVERY: Duration = Duration::from_millis(10);
+        let any = || lock(&self.members).iter().any(|(_, inbox)| inbox.strong_count() > 0);
+        while any() {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        let mover = lock(&self.mover).as_ref().map(Arc::downgrade);
+        self.close(false);
+        while mover.as_ref().is_some_and(|mover| mover.strong_count() > 0) {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 
     /// Ends everything. `abandon`: as if the process were killed.

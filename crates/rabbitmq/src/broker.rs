@@ -171,4 +171,8 @@ impl Broker for RabbitBroker {
         }
         topology::remove(core, &found).await
     }
+
+    async fn close(&self) {
+        Self::close(self).await;
+    }
 }
