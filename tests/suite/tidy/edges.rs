@@ -1,5 +1,6 @@
 //! The crates form one line; imports point to its left only (ARCHITECTURE.md, "Code map").
 
+use cargo_metadata::DependencyKind;
 use trunkline_tests::workspace;
 
 /// The line, from left to right. Crates of one rank do not import each other.
@@ -15,7 +16,10 @@ const RANKS: [&[&str]; 8] = [
 ];
 
 /// Developers' tools, which stand outside the line; what each may import is what it measures or tests.
-const OUTSIDE: [&str; 3] = ["trunkline-bench", "trunkline-tests", "xtask"];
+const OUTSIDE: [&str; 3] = ["trunkline-bench", "trunkline-tests", TOOLS];
+
+/// Any crate's tests may ask it for brokers, because it imports none of ours.
+const TOOLS: &str = "xtask";
 
 fn rank(name: &str) -> Option<usize> {
     RANKS.iter().position(|rank| rank.contains(&name))
@@ -38,13 +42,22 @@ fn crates_import_only_to_their_left() {
             match rank(&dependency.name) {
                 Some(other) if other < own => {}
                 _ if dependency.name == name => {}
-                // An engine's and the store's tests may use the conformance suite of the port, nothing else sideways.
+                _ if dependency.name == TOOLS && dependency.kind == DependencyKind::Development => {}
                 _ => wrong.push(format!("{name} -> {}", dependency.name)),
             }
         }
     }
     assert!(edges > 15, "the metadata shows {edges} edges: is it read right?");
     assert!(wrong.is_empty(), "edges to the right or sideways: {wrong:?}");
+}
+
+#[test]
+fn the_developers_tools_import_none_of_ours() {
+    let metadata = workspace::metadata();
+    let tools =
+        metadata.workspace_packages().into_iter().find(|package| package.name.as_str() == TOOLS).unwrap();
+    let ours: Vec<_> = tools.dependencies.iter().filter(|dependency| dependency.path.is_some()).collect();
+    assert!(ours.is_empty(), "{TOOLS} imports {ours:?}");
 }
 
 #[test]
