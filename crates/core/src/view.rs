@@ -12,6 +12,7 @@ use crate::types::TypeCatalogue;
 use crate::value::Value;
 
 mod convert;
+mod scan;
 
 /// An event as patterns, conditions, transforms, `try` and `explain` see it: `.id .source .type .subject .time
 /// .ext.<name> .data`.
@@ -77,6 +78,9 @@ impl<'a> EventView<'a> {
                     .ok_or_else(|| ViewError::UnknownType(type_url.as_str().to_owned()))?;
                 let message = descriptor.full_name().to_owned();
                 let malformed = |problem: Arc<str>| ViewError::Malformed { message, problem };
+                if !scan::is_small(&descriptor, value) {
+                    return Err(malformed(convert::TOO_MANY.into()));
+                }
                 match DynamicMessage::decode(descriptor, value.clone()) {
                     Err(error) => Err(malformed(error.to_string().into())),
                     Ok(dynamic) => convert::Converter::new(self.catalogue)

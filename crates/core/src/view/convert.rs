@@ -7,6 +7,7 @@ use prost_reflect::{
     DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MapKey, ReflectMessage, Value as Proto,
 };
 
+use super::scan;
 use crate::json::{self, MAX_DEPTH};
 use crate::timestamp;
 use crate::types::TypeCatalogue;
@@ -27,6 +28,7 @@ type Members = BTreeMap<Arc<str>, Value>;
 /// What is wrong with the message, in the words of an error.
 type Problem = &'static str;
 
+pub(super) const TOO_MANY: Problem = "it has more than 50000 values";
 const NO_TIME: Problem = "a Timestamp is outside the years 1 to 9999";
 
 impl<'a> Converter<'a> {
@@ -72,10 +74,11 @@ impl<'a> Converter<'a> {
     }
 
     fn members(&mut self, message: &DynamicMessage, depth: usize) -> Result<Members, Problem> {
+        self.spend(json::OBJECT)?;
         let mut members = Members::new();
         for field in message.descriptor().fields() {
             let value = if field.supports_presence() && !message.has_field(&field) {
-                self.spend()?;
+                self.spend(1)?;
                 Value::Null
             } else {
                 self.field(&field, &message.get_field(&field), depth)?
@@ -96,7 +99,7 @@ impl<'a> Converter<'a> {
     fn field(&mut self, field: &FieldDescriptor, value: &Proto, depth: usize) -> Result<Value, Problem> {
         match value {
             Proto::List(items) => {
-                self.spend()?;
+                self.spend(1)?;
                 items
                     .iter()
                     .map(|item| self.single(&field.kind(), item, depth))
@@ -104,7 +107,7 @@ impl<'a> Converter<'a> {
                     .map(Value::Array)
             }
             Proto::Map(entries) => {
-                self.spend()?;
+                self.spend(1)?;
                 let Kind::Message(entry) = field.kind() else {
                     return Err("a map without entries");
                 };
@@ -118,7 +121,7 @@ impl<'a> Converter<'a> {
     }
 
     fn single(&mut self, kind: &Kind, value: &Proto, depth: usize) -> Result<Value, Problem> {
-        self.spend()?;
+        self.spend(1)?;
         Ok(match value {
             Proto::Bool(truth) => Value::Boolean(*truth),
             Proto::I32(number) => Value::Integer((*number).into()),
@@ -151,6 +154,9 @@ impl<'a> Converter<'a> {
         let mut members = match self.catalogue.find(&type_url) {
             None => Members::from([("value".into(), Value::Bytes(bytes))]),
             Some(descriptor) => {
+                if !scan::is_small(&descriptor, &bytes) {
+                    return Err(TOO_MANY);
+                }
                 let inner = DynamicMessage::decode(descriptor, bytes)
                     .map_err(|_cause| "an Any does not decode as its type")?;
                 match self.message(&inner, depth)? {
@@ -163,8 +169,8 @@ impl<'a> Converter<'a> {
         Ok(Value::Object(members))
     }
 
-    fn spend(&mut self) -> Result<(), Problem> {
-        self.values_left = self.values_left.checked_sub(1).ok_or("it has more than 50000 values")?;
+    fn spend(&mut self, values: usize) -> Result<(), Problem> {
+        self.values_left = self.values_left.checked_sub(values).ok_or(TOO_MANY)?;
         Ok(())
     }
 }

@@ -20,7 +20,7 @@ pub(super) const MAX_VALUE_DEPTH: usize = 128;
 /// What a value counts beside its text, in bytes: about the memory it takes; and what an object with members, which take
 /// much more memory and time to copy than their text, counts.
 pub(super) const NODE: usize = 40;
-pub(super) const OBJECT: usize = 256;
+pub(super) const OBJECT: usize = 512;
 /// What a byte of text counts: of the limit, four times what a body may have, text may take a quarter.
 const TEXT: usize = 4;
 
