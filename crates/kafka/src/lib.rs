@@ -33,4 +33,4 @@ mod window;
 pub use broker::KafkaBroker;
 pub use error::{ConnectError, KafkaFailure};
 pub use options::{Options, Tls};
-pub use properties::REFUSED_PROPERTIES;
+pub use properties::{REFUSED_PROPERTIES, judge_property};

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use rdkafka::error::KafkaError;
 
 use crate::error::ConnectError;
 use crate::names::check_prefix;
@@ -91,6 +92,19 @@ pub(crate) fn check(options: &Options) -> Result<(), ConnectError> {
     Ok(())
 }
 
+/// Why librdkafka can't use a property, in its words, which may repeat the value; `None` when it can. Asks no broker.
+pub fn judge_property(name: &str, value: &str) -> Option<String> {
+    if name.starts_with(OWN) {
+        return None;
+    }
+    let config: ClientConfig = [(name.to_owned(), value.to_owned())].into_iter().collect();
+    match config.create_native_config() {
+        Ok(_) => None,
+        Err(KafkaError::ClientConfig(_, why, ..)) => Some(why),
+        Err(other) => Some(other.to_string()),
+    }
+}
+
 /// What every client is told.
 fn common(options: &Options) -> ClientConfig {
     let mut config = ClientConfig::new();
@@ -102,7 +116,8 @@ fn common(options: &Options) -> ClientConfig {
         .set("reconnect.backoff.max.ms", "1000")
         .set("topic.metadata.refresh.interval.ms", "10000")
         .set("log.connection.close", "false");
-    let sasl = ["sasl.mechanism", "sasl.mechanisms"].iter().any(|name| options.properties.contains_key(*name));
+    let sasl =
+        ["sasl.mechanism", "sasl.mechanisms"].iter().any(|name| options.properties.contains_key(*name));
     let protocol = match (&options.tls, sasl) {
         (Some(_), true) => "sasl_ssl",
         (Some(_), false) => "ssl",
@@ -166,7 +181,9 @@ pub(crate) fn producer(options: &Options) -> ClientConfig {
 /// A producer of transactions.
 pub(crate) fn transactional(options: &Options, id: &str) -> ClientConfig {
     let mut config = producer(options);
-    config.set("transactional.id", id).set("transaction.timeout.ms", millis(options.publish_timeout.max(options.session_timeout)));
+    config
+        .set("transactional.id", id)
+        .set("transaction.timeout.ms", millis(options.publish_timeout.max(options.session_timeout)));
     // The transaction's own time-out bounds its records; a longer one of theirs is refused.
     config.set("message.timeout.ms", millis(options.publish_timeout));
     config
@@ -237,6 +254,15 @@ mod tests {
     }
 
     #[test]
+    fn a_property_is_judged_without_a_broker() {
+        assert_eq!(judge_property("linger.ms", "20"), None);
+        assert_eq!(judge_property("trunkline.oauth.token", "t"), None);
+        let unknown = judge_property("lingr.ms", "20").unwrap();
+        assert!(unknown.contains("lingr.ms"), "{unknown}");
+        assert!(judge_property("compression.type", "very").is_some());
+    }
+
+    #[test]
     fn options_that_can_not_be_are_named() {
         let named = |options: Options| check(&options).unwrap_err().to_string();
         assert!(named(Options { prefix: "a b".into(), ..options(&[]) }).contains("prefix"));
@@ -248,7 +274,8 @@ mod tests {
 
     #[test]
     fn own_properties_win_where_they_may() {
-        let options = options(&[("linger.ms", "20"), ("fetch.wait.max.ms", "7"), ("trunkline.oauth.token", "t")]);
+        let options =
+            options(&[("linger.ms", "20"), ("fetch.wait.max.ms", "7"), ("trunkline.oauth.token", "t")]);
         has(&producer(&options), &[("linger.ms", "20"), ("acks", "all"), ("partitioner", "murmur2_random")]);
         has(&consumer(&options, "g"), &[("fetch.wait.max.ms", "7"), ("isolation.level", "read_committed")]);
         for config in [producer(&options), consumer(&options, "g"), admin(&options)] {
@@ -265,9 +292,13 @@ mod tests {
             certificate: Some("me.pem".into()),
             key: Some("me.key".into()),
         });
-        let scram = [("sasl.mechanism", "SCRAM-SHA-256"), ("sasl.username", "bus"), ("sasl.password", "hidden")];
+        let scram =
+            [("sasl.mechanism", "SCRAM-SHA-256"), ("sasl.username", "bus"), ("sasl.password", "hidden")];
         has(&admin(&options(&[])), &[("security.protocol", "plaintext")]);
-        has(&admin(&options(&scram)), &[("security.protocol", "sasl_plaintext"), ("sasl.password", "hidden")]);
+        has(
+            &admin(&options(&scram)),
+            &[("security.protocol", "sasl_plaintext"), ("sasl.password", "hidden")],
+        );
         let files = [
             ("security.protocol", "ssl"),
             ("ssl.ca.location", "ca.pem"),

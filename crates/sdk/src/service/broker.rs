@@ -74,6 +74,18 @@ pub async fn open_broker(shared: &Shared, client: &BrokerClient) -> Result<Arc<d
     }
 }
 
+/// Why Kafka's client library can't use a property, in its words, which may repeat the value; `None` when it can, and in a
+/// build without that engine. Asks no broker.
+pub fn judge_property(name: &str, value: &str) -> Option<String> {
+    #[cfg(feature = "kafka")]
+    return trunkline_kafka::judge_property(name, value);
+    #[cfg(not(feature = "kafka"))]
+    {
+        let _ = (name, value);
+        None
+    }
+}
+
 /// Opens the store of a configuration. A relative file starts at the configuration's folder.
 ///
 /// # Errors

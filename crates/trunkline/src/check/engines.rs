@@ -3,6 +3,7 @@
 use trunkline_core::config::{Diagnostic, Diagnostics, Node, Severity, codes};
 use trunkline_router::RouterSettings;
 use trunkline_sdk::config::{EngineKind, Shared, code, secret_reference};
+use trunkline_sdk::service::judge_property;
 
 use super::Purpose;
 
@@ -23,6 +24,7 @@ pub(super) fn judge(
     let engine = shared.broker.engine(&shared.folder);
     let store = judge_store(shared, diagnostics);
     judge_tls(shared, purpose, diagnostics);
+    judge_properties(shared, diagnostics);
     if let Some(engine) = engine {
         judge_sizes(shared, engine, diagnostics);
         if router.is_some_and(|router| router.exactly_once) {
@@ -38,7 +40,8 @@ pub(super) fn judge(
     if engine == Some(EngineKind::Embedded) {
         let message =
             format!("the embedded engine lives inside one process, so `run {service}` can't share it");
-        let hint = "run all services in one process with `trunkline up`, or name a kafka:// or amqp:// broker";
+        let hint =
+            "run all services in one process with `trunkline up`, or name a kafka:// or amqp:// broker";
         refuse("broker", message, hint);
     }
     if store == Some("sqlite") {
@@ -75,8 +78,24 @@ fn judge_tls(shared: &Shared, purpose: Purpose, diagnostics: &mut Diagnostics) {
             let node = tls.get(key).unwrap_or(tls);
             let hint = "name a file in PEM; relative ones start at the configuration's folder".to_owned();
             let message = format!("`{file}` can't be read: {error}");
-            diagnostics
-                .push(Diagnostic { severity, ..node.error(code::UNREADABLE, message, Some(hint)) });
+            diagnostics.push(Diagnostic { severity, ..node.error(code::UNREADABLE, message, Some(hint)) });
+        }
+    }
+}
+
+/// Properties that Kafka's client library does not know, or not with that value.
+fn judge_properties(shared: &Shared, diagnostics: &mut Diagnostics) {
+    let Some(node) = shared.section_node("broker").and_then(|node| node.get("properties")) else { return };
+    let secrets = shared.secrets();
+    for (name, value) in &shared.broker.properties {
+        // One that is not set here is told as such.
+        let Ok(text) = value.read(&secrets) else { continue };
+        if let Some(why) = judge_property(name, &text) {
+            // Its words may repeat the value.
+            let hint = value.reference().is_none().then_some(why);
+            let message = format!("Kafka's client library can't use the property `{name}`");
+            let node = node.get(name).unwrap_or(node);
+            diagnostics.push(node.error(codes::WRONG_VALUE, message, hint));
         }
     }
 }
@@ -96,8 +115,11 @@ fn judge_sizes(shared: &Shared, engine: EngineKind, diagnostics: &mut Diagnostic
             diagnostics.push(error(message, "lower `channels.max_record`"));
         }
         EngineKind::RabbitMq if max_record > RABBITMQ_4_MOST => {
-            let message = format!("RabbitMQ 4 takes records of at most {RABBITMQ_4_MOST} bytes unless it is told otherwise");
-            let found = error(message, "lower `channels.max_record`, or raise `max_message_size` of the broker");
+            let message = format!(
+                "RabbitMQ 4 takes records of at most {RABBITMQ_4_MOST} bytes unless it is told otherwise"
+            );
+            let found =
+                error(message, "lower `channels.max_record`, or raise `max_message_size` of the broker");
             diagnostics.push(Diagnostic { severity: Severity::Warning, ..found });
         }
         _ => {}
@@ -107,7 +129,9 @@ fn judge_sizes(shared: &Shared, engine: EngineKind, diagnostics: &mut Diagnostic
 fn judge_exactly_once(shared: &Shared, engine: EngineKind, diagnostics: &mut Diagnostics) {
     let hint = match engine {
         EngineKind::Kafka => return,
-        EngineKind::Embedded => "leave it out: on the embedded engine every hand-over is a transaction anyway",
+        EngineKind::Embedded => {
+            "leave it out: on the embedded engine every hand-over is a transaction anyway"
+        }
         EngineKind::RabbitMq => {
             "leave it out: RabbitMQ has no such transactions; an event's id lets receivers know a second copy"
         }

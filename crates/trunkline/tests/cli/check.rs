@@ -164,6 +164,10 @@ fn a_broker_is_judged_by_its_engine() {
         "broker: { url: kafka://k1, proprties: {} }",
         &["2:28: error[TL-C002]", "did you mean `properties`?"],
     );
+    check(
+        "broker: { url: kafka://k1, properties: { lingr.ms: 5, compression.type: very } }",
+        &["2:52: error[TL-C003]: broker.properties.lingr.ms", "2:73: error[TL-C003]"],
+    );
     check("broker: amqp://h\nchannels: { max_record: 200MiB }", &["3:25: error[TL-C003]", "RabbitMQ takes"]);
     check("broker: kafka://k1\nchannels: { max_record: 2GiB }", &["3:25: error[TL-C003]", "Kafka's clients"]);
     check("broker: rabbit://h\nstore: redis:x", &["2:9: error[TL-C003]", "3:8: error[TL-C003]"]);
