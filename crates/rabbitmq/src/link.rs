@@ -77,11 +77,6 @@ impl Link {
         self.blocked.borrow().clone()
     }
 
-    /// Whether there is a connection now.
-    pub(crate) fn is_up(&self) -> bool {
-        matches!(&*self.state.borrow(), State::Up(connection) if connection.status().connected())
-    }
-
     /// Waits until the connection was closed, after `closing`.
     pub(crate) async fn closed(&self) {
         let mut state = self.state.clone();

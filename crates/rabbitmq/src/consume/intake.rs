@@ -56,21 +56,21 @@ impl RabbitIntake {
             let resolved = topology::resolve(&self.core, name).await;
             let channel = resolved.map_err(|error| ConsumeError::Fatal(error.into()))?;
             let channel = channel.ok_or_else(|| ConsumeError::UnknownChannel(name.clone()))?;
-            let group = channel.group(&self.group).cloned().ok_or_else(|| ConsumeError::UnknownGroup {
-                channel: name.clone(),
-                group: self.group.to_string(),
-            })?;
+            if channel.group(&self.group).is_none() {
+                let group = self.group.to_string();
+                return Err(ConsumeError::UnknownGroup { channel: name.clone(), group });
+            }
             if self.slot_of(name).is_none() {
-                found.push((channel, group));
+                found.push(channel);
             }
         }
-        for (channel, group) in found {
+        for channel in found {
             if channel.name == ChannelName::events() {
                 foreign::start(&self.core);
             }
             let (inbox, index) = (self.inbox.clone(), self.slots.len());
             let max_bytes = self.core.options.max_unsettled_bytes;
-            let slot = Arc::new(Slot::new(channel, group, inbox, index, max_bytes));
+            let slot = Arc::new(Slot::new(channel, inbox, index, max_bytes));
             self.slots.push(Some(slot.clone()));
             let wanted = self.core.members.join(&self.member, &self.group, slot);
             take_leases(&self.core, wanted);

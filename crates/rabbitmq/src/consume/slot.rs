@@ -7,13 +7,12 @@ use tokio::sync::watch;
 
 use super::inbox::Inbox;
 use super::partition::Partition;
-use crate::catalog::{Channel, Group};
+use crate::catalog::Channel;
 
 /// A channel that an intake consumes, with the leases it has of it.
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub(crate) channel: Arc<Channel>,
-    pub(crate) group: Arc<Group>,
     pub(crate) inbox: Arc<Inbox>,
     /// The channel's number within the intake.
     pub(crate) index: usize,
@@ -36,16 +35,9 @@ pub(crate) struct Share {
 }
 
 impl Slot {
-    pub(crate) fn new(
-        channel: Arc<Channel>,
-        group: Arc<Group>,
-        inbox: Arc<Inbox>,
-        index: usize,
-        max_bytes: usize,
-    ) -> Self {
+    pub(crate) fn new(channel: Arc<Channel>, inbox: Arc<Inbox>, index: usize, max_bytes: usize) -> Self {
         Self {
             channel,
-            group,
             inbox,
             index,
             held: watch::Sender::new(false),
