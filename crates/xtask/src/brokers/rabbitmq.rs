@@ -126,27 +126,7 @@ pub(crate) fn prepare(
     folder::write(&folder.join("rabbitmq.conf"), &configuration(plain, tls, settings))?;
     folder::write(&folder.join("advanced.config"), &advanced(settings))?;
     let mut recipe = Recipe::new(program, folder.to_owned(), "rabbitmq");
-    let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
-    recipe.environment.extend(
-        [
-            ("RABBITMQ_CONF_ENV_FILE", "/dev/null".to_owned()),
-            ("RABBITMQ_NODENAME", NODE.to_owned()),
-            ("RABBITMQ_DIST_PORT", distribution.to_string()),
-            ("ERL_EPMD_PORT", mapper.to_string()),
-            ("ERL_EPMD_ADDRESS", "127.0.0.1".to_owned()),
-            ("RABBITMQ_MNESIA_BASE", path("data")),
-            ("RABBITMQ_LOG_BASE", path("log")),
-            ("RABBITMQ_PID_FILE", path("pid")),
-            ("RABBITMQ_ENABLED_PLUGINS_FILE", path("plugins")),
-            ("RABBITMQ_CONFIG_FILE", path("rabbitmq")),
-            ("RABBITMQ_ADVANCED_CONFIG_FILE", path("advanced.config")),
-            // Waiting Erlang schedulers spin, which takes the processor from whoever they wait for.
-            ("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "+sbwt none +sbwtdcpu none +sbwtdio none".to_owned()),
-            // The start script becomes the server instead of waiting for it, so that a signal reaches the server.
-            ("RUNNING_UNDER_SYSTEMD", "true".to_owned()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value)),
-    );
+    recipe.environment.extend(environment(folder, distribution, mapper));
     let mut mapping = Recipe::new(install::port_mapper()?, folder.to_owned(), "epmd");
     mapping = mapping.arguments(["-address", "127.0.0.1", "-port", &mapper.to_string()]);
     let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
@@ -158,6 +138,28 @@ pub(crate) fn prepare(
         tls: settings.tls.as_ref().map(|_| format!("amqps://guest:guest@localhost:{tls}/%2f")),
     };
     Ok((server.with_companion(mapper), addresses))
+}
+
+fn environment(folder: &Path, distribution: u16, mapper: u16) -> [(String, String); 13] {
+    let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
+    [
+        ("RABBITMQ_CONF_ENV_FILE", "/dev/null".to_owned()),
+        ("RABBITMQ_NODENAME", NODE.to_owned()),
+        ("RABBITMQ_DIST_PORT", distribution.to_string()),
+        ("ERL_EPMD_PORT", mapper.to_string()),
+        ("ERL_EPMD_ADDRESS", "127.0.0.1".to_owned()),
+        ("RABBITMQ_MNESIA_BASE", path("data")),
+        ("RABBITMQ_LOG_BASE", path("log")),
+        ("RABBITMQ_PID_FILE", path("pid")),
+        ("RABBITMQ_ENABLED_PLUGINS_FILE", path("plugins")),
+        ("RABBITMQ_CONFIG_FILE", path("rabbitmq")),
+        ("RABBITMQ_ADVANCED_CONFIG_FILE", path("advanced.config")),
+        // Waiting Erlang schedulers spin, which takes the processor from whoever they wait for.
+        ("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "+sbwt none +sbwtdcpu none +sbwtdio none".to_owned()),
+        // The start script becomes the server instead of waiting for it, so that a signal reaches the server.
+        ("RUNNING_UNDER_SYSTEMD", "true".to_owned()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
 }
 
 fn configuration(plain: u16, tls: u16, settings: &Settings) -> String {

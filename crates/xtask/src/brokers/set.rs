@@ -35,7 +35,7 @@ pub fn up(kinds: &[Kind]) -> Result<Vec<Kind>, BrokersError> {
     for kind in &fresh {
         end(&mut state, *kind)?;
     }
-    if state.certificates.is_none() {
+    if !state.certificates.as_ref().is_some_and(|certificates| certificates.ca.is_file()) {
         state.certificates = Some(Certificates::generate(&folder::brokers().join("certs"))?);
     }
     let (_reserved, prepared) = prepare(&mut state, &fresh);
