@@ -3,8 +3,8 @@
 //! A program that is stopped costs as much as thousands of events, so a subscription whose programs are stopped again
 //! and again would slow every other one. [`Allowances`] bounds what is wasted that way: each program has a stock of
 //! time that stopped runs are paid from and that fills slowly, with the events that are routed and with the time that
-//! passes. As it empties, a run gets less time; the events that a program handles quickly are not affected. A program
-//! whose stock is empty is not run.
+//! passes. As it empties, a run gets less time, at last too little for large events; those that a program handles
+//! quickly are not affected. A program whose stock is empty is not run.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -15,12 +15,14 @@ use crate::program::{Limits, Meter, RunError, Watch};
 use crate::rule_set::Stage;
 
 /// The stock when it is full, in deadlines of a run.
-const FULL: u32 = 4;
-/// A run gets at most this part of what is left, so that what is left never runs out at once.
-const PART: u32 = 2;
-/// A run gets at least this part of a deadline (50 us of 25 ms), or is not worth a start.
-const LEAST: u32 = 500;
-/// What each event that is routed adds, in parts of a deadline (half a microsecond of 25 ms).
+const FULL: u32 = 5;
+/// The last of the stock, in deadlines, is for runs of the least length; of what is before it, a run gets at most a half.
+const RESERVE: u32 = 1;
+/// The least length of a run, in parts of a deadline: 80 us of 20 ms, more than most transforms take.
+const LEAST: u32 = 250;
+/// A shorter run than this for each byte of the event would end in its first steps.
+const PER_BYTE: Duration = Duration::from_nanos(10);
+/// What each event that is routed adds, in parts of a deadline: 0.4 us of 20 ms, a twentieth of what routing costs.
 const PER_EVENT: u32 = 50_000;
 /// What passing time adds: a thousandth of it.
 const PER_TIME: u32 = 1_000;
@@ -83,16 +85,21 @@ impl Allowances {
         self.added += limits.deadline / PER_EVENT;
     }
 
-    /// Runs one program of a subscription in at most `left`, of which the run's time is taken.
+    /// Runs one program of a subscription on an event of `size` bytes in at most `left`, of which the run's time is taken.
     pub(crate) fn run<T>(
         &mut self,
         subscription: &SubscriptionName,
         stage: Stage,
+        size: usize,
         limits: &Limits,
         left: &mut Duration,
         run: impl FnOnce(&mut Meter<'_>) -> Result<T, RunError>,
     ) -> Result<T, RunError> {
-        let slice = self.slice(subscription, stage, limits.deadline).ok_or(RunError::NotRun)?;
+        let slice = self.slice(subscription, stage, limits.deadline);
+        let worth = |slice: &Duration| {
+            *slice == limits.deadline || *slice >= PER_BYTE * u32::try_from(size).unwrap_or(u32::MAX)
+        };
+        let slice = slice.filter(worth).ok_or(RunError::NotRun)?;
         let mut meter = Meter::new(limits, &mut self.watch, slice.min(*left));
         let made = run(&mut meter);
         let used = meter.used;
@@ -113,10 +120,10 @@ impl Allowances {
     }
 
     fn slice_at(&self, full_at: Duration, deadline: Duration) -> Option<Duration> {
-        let missing = full_at.saturating_sub(self.added);
-        let part = (deadline * FULL).saturating_sub(missing) / PART;
+        let stock = (deadline * FULL).checked_sub(full_at.saturating_sub(self.added))?;
         let least = deadline / LEAST;
-        (part * PART >= least).then_some(part.clamp(least, deadline))
+        let half = stock.saturating_sub(deadline * RESERVE) / 2;
+        (stock >= least).then_some(half.clamp(least, deadline))
     }
 
     fn charge(&mut self, subscription: &SubscriptionName, stage: Stage, used: Duration) {

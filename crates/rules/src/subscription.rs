@@ -69,8 +69,10 @@ impl Subscription {
     ) -> Result<Option<Option<Body>>, (Stage, RunError)> {
         let mut left = limits.deadline;
         if let Some(condition) = &self.condition {
-            let holds = allowances
-                .run(&self.name, Stage::Condition, limits, &mut left, |meter| condition.holds(input, meter));
+            let holds =
+                allowances.run(&self.name, Stage::Condition, input.size(), limits, &mut left, |meter| {
+                    condition.holds(input, meter)
+                });
             if !holds.map_err(|error| (Stage::Condition, error))? {
                 return Ok(None);
             }
@@ -88,8 +90,9 @@ impl Subscription {
         allowances: &mut Allowances,
     ) -> Result<Option<Body>, RunError> {
         let Some((program, form)) = self.transform.as_deref() else { return Ok(None) };
-        let made = allowances
-            .run(&self.name, Stage::Transform, limits, left, |meter| program.render(form, input, meter));
+        let made = allowances.run(&self.name, Stage::Transform, input.size(), limits, left, |meter| {
+            program.render(form, input, meter)
+        });
         made.map(Some)
     }
 }

@@ -30,6 +30,11 @@ impl<'a> Input<'a> {
         self.view
     }
 
+    /// The event's length in bytes.
+    pub(crate) fn size(&self) -> usize {
+        self.view.event().encoded().len()
+    }
+
     /// The event as an object, with its data only when that is needed.
     pub(super) fn value(&self, with_data: bool) -> Result<&Vrl, ViewError> {
         if with_data {

@@ -7,7 +7,7 @@ use vrl::compiler::runtime::ExecutionControl;
 
 use super::{Limits, RunError};
 
-/// How old the last reading of the CPU clock may be, and how much time a run gets too much by it at most.
+/// How old the last reading of the CPU clock may be when a run starts.
 const FRESH: Duration = Duration::from_millis(1);
 
 /// The CPU time this thread has used.
@@ -30,18 +30,16 @@ impl Watch {
         self.last = None;
     }
 
-    /// The CPU clock now; where it need not be exact, at most [`FRESH`] too much. (A thread can't have used more than
-    /// the time that has passed since the last reading.)
-    fn read(&mut self, clock: fn() -> Duration, now: Instant, exact: bool) -> Duration {
+    /// The last reading, if it is younger than `fresh`, else a new one; and how old it is.
+    fn read(&mut self, clock: fn() -> Duration, now: Instant, fresh: Duration) -> (Duration, Duration) {
         if let Some((cpu, at)) = self.last
-            && !exact
-            && now.duration_since(at) < FRESH
+            && now.duration_since(at) < fresh
         {
-            return cpu + now.duration_since(at);
+            return (cpu, now.duration_since(at));
         }
         let cpu = clock();
         self.last = Some((cpu, now));
-        cpu
+        (cpu, Duration::ZERO)
     }
 }
 
@@ -66,12 +64,12 @@ impl<'a> Meter<'a> {
         &mut self,
         run: impl FnOnce(&mut Stopwatch) -> Result<Option<T>, RunError>,
     ) -> Result<T, RunError> {
-        let exact = self.slice < self.limits.deadline;
         let started = Instant::now();
-        let cpu = self.watch.read(self.limits.clock, started, exact);
+        // A thread works no longer than time passes: since the reading, at most for its age.
+        let (cpu, age) = self.watch.read(self.limits.clock, started, FRESH.min(self.slice / 4));
         let mut stopwatch = Stopwatch {
             clock: self.limits.clock,
-            ends: cpu + self.slice,
+            ends: cpu + age + self.slice,
             look_at: started + self.slice,
             odd: false,
             expired: false,
@@ -82,8 +80,11 @@ impl<'a> Meter<'a> {
             Ok(None) => Err(RunError::TooLarge(super::compile::value_limit(self.limits))),
             Err(error) => Err(error),
         };
-        if made.is_err() || started.elapsed() >= FRESH {
-            self.used = self.watch.read(self.limits.clock, Instant::now(), true).saturating_sub(cpu);
+        let now = Instant::now();
+        let took = now.duration_since(started);
+        if made.is_err() || took >= FRESH {
+            let (after, _) = self.watch.read(self.limits.clock, now, Duration::ZERO);
+            self.used = after.saturating_sub(cpu).min(took);
         }
         made
     }
