@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::{
     AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication, TopicResult,
@@ -9,6 +10,7 @@ use rdkafka::admin::{
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::types::RDKafkaRespErr;
 use rdkafka::util::Timeout;
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -17,6 +19,9 @@ use crate::error::KafkaFailure;
 use crate::names;
 use crate::options::Options;
 use crate::properties;
+
+/// How long to wait before asking again.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// A client for each group that is asked about, and one that changes topics. All but the administration blocks.
 pub(crate) struct Asker {
@@ -45,22 +50,25 @@ impl Asker {
 
     /// How many partitions each topic has.
     pub(crate) fn topics(&self) -> Result<HashMap<String, usize>, KafkaFailure> {
-        let metadata = self.looker()?.fetch_metadata(None, self.timeout());
-        let metadata = metadata.map_err(|cause| self.failure("list its topics", cause))?;
-        let count = |topic: &rdkafka::metadata::MetadataTopic| (topic.name().to_owned(), topic.partitions().len());
+        let looker = self.looker()?;
+        let metadata = self.ask("list its topics", || looker.fetch_metadata(None, self.timeout()))?;
+        let count =
+            |topic: &rdkafka::metadata::MetadataTopic| (topic.name().to_owned(), topic.partitions().len());
         Ok(metadata.topics().iter().map(count).collect())
     }
 
     /// How many partitions a topic has; `None`: it is not there.
     pub(crate) fn partitions(&self, topic: &str) -> Result<Option<usize>, KafkaFailure> {
-        let failure = |cause| self.failure(format!("describe topic `{topic}`"), cause);
-        let metadata = self.looker()?.fetch_metadata(Some(topic), self.timeout()).map_err(failure)?;
-        let found = metadata.topics().iter().find(|found| found.name() == topic);
-        match found.and_then(|found| found.error()) {
-            None => Ok(found.map(|found| found.partitions().len()).filter(|count| *count > 0)),
-            Some(rdkafka::types::RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => Ok(None),
-            Some(error) => Err(failure(KafkaError::MetadataFetch(error.into()))),
-        }
+        let looker = self.looker()?;
+        self.ask(&format!("describe topic `{topic}`"), || {
+            let metadata = looker.fetch_metadata(Some(topic), self.timeout())?;
+            let found = metadata.topics().iter().find(|found| found.name() == topic);
+            match found.and_then(|found| found.error()) {
+                None => Ok(found.map(|found| found.partitions().len()).filter(|count| *count > 0)),
+                Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => Ok(None),
+                Some(error) => Err(KafkaError::MetadataFetch(error.into())),
+            }
+        })
     }
 
     /// The first offset of each of so many partitions.
@@ -79,21 +87,24 @@ impl Asker {
     }
 
     fn offsets(&self, topic: &str, partitions: u16, at: Offset) -> Result<Vec<i64>, KafkaFailure> {
-        let failure = |cause| self.failure(format!("say the offsets of topic `{topic}`"), cause);
-        let mut list = TopicPartitionList::new();
-        for partition in 0..partitions {
-            list.add_partition_offset(topic, i32::from(partition), at).map_err(failure)?;
-        }
-        let found = self.looker()?.offsets_for_times(list, self.timeout()).map_err(failure)?;
-        let mut offsets = vec![-1; usize::from(partitions)];
-        for element in found.elements() {
-            element.error().map_err(failure)?;
-            let place = usize::try_from(element.partition()).ok().and_then(|index| offsets.get_mut(index));
-            if let (Some(place), Offset::Offset(offset)) = (place, element.offset()) {
-                *place = offset;
+        let looker = self.looker()?;
+        self.ask(&format!("say the offsets of topic `{topic}`"), || {
+            let mut list = TopicPartitionList::new();
+            for partition in 0..partitions {
+                list.add_partition_offset(topic, i32::from(partition), at)?;
             }
-        }
-        Ok(offsets)
+            let found = looker.offsets_for_times(list, self.timeout())?;
+            let mut offsets = vec![-1; usize::from(partitions)];
+            for element in found.elements() {
+                element.error()?;
+                let place =
+                    usize::try_from(element.partition()).ok().and_then(|index| offsets.get_mut(index));
+                if let (Some(place), Offset::Offset(offset)) = (place, element.offset()) {
+                    *place = offset;
+                }
+            }
+            Ok(offsets)
+        })
     }
 
     /// What a group has committed in each of so many partitions, by a consumer that knew this life of the topic.
@@ -104,21 +115,35 @@ impl Asker {
         partitions: u16,
         incarnation: &str,
     ) -> Result<Vec<Option<i64>>, KafkaFailure> {
-        let failure = |cause| self.failure(format!("say what group `{group}` has committed"), cause);
-        let mut list = TopicPartitionList::new();
-        list.add_partition_range(topic, 0, i32::from(partitions) - 1);
-        let found = self.client(group)?.committed_offsets(list, self.timeout()).map_err(failure)?;
-        let mut committed = vec![None; usize::from(partitions)];
-        for element in found.elements() {
-            element.error().map_err(failure)?;
-            let place = usize::try_from(element.partition()).ok().and_then(|index| committed.get_mut(index));
-            if let (Some(place), Offset::Offset(offset)) = (place, element.offset())
-                && element.metadata() == incarnation
-            {
-                *place = Some(offset);
+        let client = self.client(group)?;
+        self.ask(&format!("say what group `{group}` has committed"), || {
+            let mut list = TopicPartitionList::new();
+            list.add_partition_range(topic, 0, i32::from(partitions) - 1);
+            let found = client.committed_offsets(list, self.timeout())?;
+            let mut committed = vec![None; usize::from(partitions)];
+            for element in found.elements() {
+                element.error()?;
+                let place =
+                    usize::try_from(element.partition()).ok().and_then(|index| committed.get_mut(index));
+                if let (Some(place), Offset::Offset(offset)) = (place, element.offset())
+                    && element.metadata() == incarnation
+                {
+                    *place = Some(offset);
+                }
+            }
+            Ok(committed)
+        })
+    }
+
+    /// Asks until it is answered, as long as the answer may be another one soon.
+    fn ask<T>(&self, action: &str, question: impl Fn() -> KafkaResult<T>) -> Result<T, KafkaFailure> {
+        let deadline = Instant::now() + self.options.request_timeout;
+        loop {
+            match question() {
+                Err(error) if is_passing(&error) && Instant::now() < deadline => std::thread::sleep(AGAIN),
+                answer => return answer.map_err(|cause| self.failure(action, cause)),
             }
         }
-        Ok(committed)
     }
 
     /// Creates topics; those that exist already are left alone.
@@ -153,7 +178,8 @@ impl Asker {
     pub(crate) async fn settings(&self, topics: &[&str]) -> Result<Vec<ConfigResource>, KafkaFailure> {
         let resources: Vec<_> = topics.iter().map(|topic| ResourceSpecifier::Topic(topic)).collect();
         let failure = |cause| self.failure("describe its topics' settings", cause);
-        let answers = self.admin()?.describe_configs(&resources, &self.admin_options()).await.map_err(failure)?;
+        let answers =
+            self.admin()?.describe_configs(&resources, &self.admin_options()).await.map_err(failure)?;
         answers
             .into_iter()
             .collect::<Result<_, _>>()
@@ -168,7 +194,12 @@ impl Asker {
     }
 
     /// Describes a topic to be created.
-    pub(crate) fn new_topic<'a>(&self, name: &'a str, partitions: u16, settings: &[(&'a str, &'a str)]) -> NewTopic<'a> {
+    pub(crate) fn new_topic<'a>(
+        &self,
+        name: &'a str,
+        partitions: u16,
+        settings: &[(&'a str, &'a str)],
+    ) -> NewTopic<'a> {
         let replication = self.options.replication.map_or(-1, i32::from);
         let topic = NewTopic::new(name, i32::from(partitions), TopicReplication::Fixed(replication));
         settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value))
@@ -209,8 +240,37 @@ impl Drop for Asker {
     fn drop(&mut self) {
         let (admin, clients) = (self.admin.take(), std::mem::take(&mut *lock(&self.clients)));
         // Without a thread they end here.
-        drop(std::thread::Builder::new().name("kafka-closing".to_owned()).spawn(move || drop((admin, clients))));
+        drop(
+            std::thread::Builder::new()
+                .name("kafka-closing".to_owned())
+                .spawn(move || drop((admin, clients))),
+        );
     }
+}
+
+/// Whether the same question may be answered a moment later: leaders and coordinators move, brokers start.
+fn is_passing(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{
+        CoordinatorLoadInProgress, CoordinatorNotAvailable, FencedLeaderEpoch, KafkaStorageError,
+        LeaderNotAvailable, NotCoordinator, NotLeaderForPartition, ReplicaNotAvailable, UnknownLeaderEpoch,
+        UnstableOffsetCommit, WaitingForCoordinator,
+    };
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            CoordinatorLoadInProgress
+                | CoordinatorNotAvailable
+                | FencedLeaderEpoch
+                | KafkaStorageError
+                | LeaderNotAvailable
+                | NotCoordinator
+                | NotLeaderForPartition
+                | ReplicaNotAvailable
+                | UnknownLeaderEpoch
+                | UnstableOffsetCommit
+                | WaitingForCoordinator
+        )
+    )
 }
 
 /// A mutex whose holder panicked is used all the same: what it guards is whole after every statement.

@@ -47,12 +47,6 @@ impl KafkaBroker {
         Ok(Self { core: Arc::new(core) })
     }
 
-    /// Ends everything at once. Intakes, observers and settlers that are left answer with errors from then on. What is
-    /// dropped instead ends by itself, leases drained.
-    pub fn close(&self) {
-        self.core.close(false);
-    }
-
     /// Looks as if the process had been killed: nothing is sent, committed or said to the cluster any more. For tests of
     /// faults; what it leaves behind is only freed when the process ends.
     pub fn abandon(&self) {
@@ -75,7 +69,8 @@ fn connect(options: &Arc<Options>) -> Result<Core, ConnectError> {
     let publisher = Publisher::start(options.clone(), common.clone()).map_err(property)?;
     let register = Register::start(options.clone(), common.clone(), asker.clone(), publisher.clone());
     let register = register.map_err(property)?;
-    let transactions = if options.transactional { Some(Transactions::start(options, &common)?) } else { None };
+    let transactions =
+        if options.transactional { Some(Transactions::start(options, &common)?) } else { None };
     Ok(Core::new(options.clone(), common, asker, publisher, register, transactions))
 }
 
@@ -114,7 +109,9 @@ impl Broker for KafkaBroker {
             let (options, common) = (core.options.clone(), core.common.clone());
             let name = names::group(&options.prefix, group);
             let (epochs, inbox) = (core.epochs.clone(), inbox.clone());
-            blocking(move || Member::start(options, common, name, from, epochs, inbox)).await.map_err(fatal)?
+            blocking(move || Member::start(options, common, name, from, epochs, inbox))
+                .await
+                .map_err(fatal)?
         };
         let intake = KafkaIntake::new(core.clone(), group.clone(), inbox.clone());
         core.add_member(group.clone(), &inbox);
@@ -142,7 +139,9 @@ impl Broker for KafkaBroker {
         let declared = self.core.declared(std::slice::from_ref(channel), group).await;
         let found = match declared.as_deref() {
             Ok([found]) => found.clone(),
-            Err(ConsumeError::Fatal(_)) => return Err(unavailable(KafkaFailure::Overdue("name its channels"))),
+            Err(ConsumeError::Fatal(_)) => {
+                return Err(unavailable(KafkaFailure::Overdue("name its channels")));
+            }
             _ => return Err(LagError::Unknown(channel.clone())),
         };
         lag::lag(&self.core, &found, group).await.map_err(unavailable)

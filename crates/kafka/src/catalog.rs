@@ -111,7 +111,8 @@ impl Channel {
     /// other's entry lose none.
     fn merged(&self, mut later: Self) -> Self {
         if later.incarnation == self.incarnation {
-            let added: Vec<_> = later.groups.iter().filter(|group| !self.groups.contains(group)).cloned().collect();
+            let added: Vec<_> =
+                later.groups.iter().filter(|group| !self.groups.contains(group)).cloned().collect();
             later.groups = self.groups.iter().cloned().chain(added).collect();
             later.delayed |= self.delayed;
         }

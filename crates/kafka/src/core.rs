@@ -120,7 +120,9 @@ impl Core {
     pub(crate) fn leases(&self) -> Vec<(GroupName, Arc<Part>)> {
         let members = lock(&self.members);
         let alive = members.iter().filter_map(|(group, inbox)| Some((group, inbox.upgrade()?)));
-        alive.flat_map(|(group, inbox)| inbox.parts().into_iter().map(move |part| (group.clone(), part))).collect()
+        alive
+            .flat_map(|(group, inbox)| inbox.parts().into_iter().map(move |part| (group.clone(), part)))
+            .collect()
     }
 
     /// Waits until the members whose intakes were dropped have left their groups, then ends everything else; returns when

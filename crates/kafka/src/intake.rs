@@ -5,9 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, UNIX_EPOCH};
 
 use async_trait::async_trait;
-use trunkline_broker::{
-    ChannelName, ConsumeError, GroupName, Intake, Intaken, Position, Receipt, Received,
-};
+use trunkline_broker::{ChannelName, ConsumeError, GroupName, Intake, Intaken, Position, Receipt, Received};
 
 use crate::core::Core;
 use crate::error::KafkaFailure;

@@ -44,11 +44,10 @@ async fn keep(weak: Weak<Core>, interval: std::time::Duration) {
 
 /// One look at everything that may be deleted.
 async fn pass(core: &Arc<Core>, deleted: &mut HashMap<TopicPartition, i64>) -> Result<(), KafkaFailure> {
-    let mut targets: Vec<(TopicPartition, i64)> =
-        match lock(&core.mover).as_ref() {
-            Some(mover) => lock(&mover.carried).iter().map(|(place, offset)| (place.clone(), *offset)).collect(),
-            None => Vec::new(),
-        };
+    let mut targets: Vec<(TopicPartition, i64)> = match lock(&core.mover).as_ref() {
+        Some(mover) => lock(&mover.carried).iter().map(|(place, offset)| (place.clone(), *offset)).collect(),
+        None => Vec::new(),
+    };
     let mut channels: HashMap<Arc<str>, Vec<(GroupName, Arc<Part>)>> = HashMap::new();
     for (group, part) in core.leases() {
         channels.entry(part.slot.topic.clone()).or_default().push((group, part));
@@ -85,7 +84,8 @@ fn settled_by_all(
         lowest.insert(part.partition, part.committed.load(Ordering::Acquire));
     }
     let here = &parts[0].0;
-    for group in channel.groups.iter().filter(|group| *group != here || parts.iter().any(|(g, _)| g != here)) {
+    for group in channel.groups.iter().filter(|group| *group != here || parts.iter().any(|(g, _)| g != here))
+    {
         let group = names::group(&core.options.prefix, group);
         let committed = core.asker.committed(&group, &channel.topic, count, &channel.incarnation)?;
         for (partition, low) in &mut lowest {
@@ -107,7 +107,11 @@ fn settled_by_all(
         }
     }
     let place = |partition| (channel.topic.to_string(), i32::from(partition));
-    Ok(lowest.into_iter().filter(|(_, low)| *low > 0).map(|(partition, low)| (place(partition), low)).collect())
+    Ok(lowest
+        .into_iter()
+        .filter(|(_, low)| *low > 0)
+        .map(|(partition, low)| (place(partition), low))
+        .collect())
 }
 
 /// About how many of the channel's records have so many bytes, judged by those seen here.

@@ -83,8 +83,10 @@ impl Member {
         let config = properties::consumer(&options, &group);
         let made = BaseConsumer::from_config_and_context(&config, Joining::new(common)).map_err(refused)?;
         let consumer = Arc::new(made);
+        let threadless = |error: std::io::Error| refused(KafkaError::ClientCreation(error.to_string()));
+        let committing = Committing::start(&options, &consumer).map_err(threadless)?;
         let mut member = Self {
-            committing: Committing::new(&options),
+            committing,
             options: options.clone(),
             inbox,
             consumer: consumer.clone(),
@@ -102,8 +104,9 @@ impl Member {
         };
         // The first subscription is made at once, so that joining begins before this returns.
         member.subscribe();
-        let spawned = std::thread::Builder::new().name("kafka-consumer".to_owned()).spawn(move || member.run());
-        spawned.map_err(|error| refused(KafkaError::ClientCreation(error.to_string())))?;
+        let spawned =
+            std::thread::Builder::new().name("kafka-consumer".to_owned()).spawn(move || member.run());
+        spawned.map_err(threadless)?;
         Ok(consumer)
     }
 
@@ -113,7 +116,7 @@ impl Member {
         loop {
             if inbox.abandoned.load(Ordering::Acquire) {
                 // Never closed, so it does not say goodbye.
-                std::mem::forget(self.consumer);
+                std::mem::forget(self.consumer.clone());
                 break;
             }
             self.hear();
@@ -132,6 +135,8 @@ impl Member {
                 break;
             }
         }
+        // The consumer leaves the group as it is dropped.
+        drop(self);
         inbox.ended.store(true, Ordering::Release);
         inbox.wake();
     }
@@ -209,7 +214,9 @@ impl Member {
     /// Polling came to an error. What passes is librdkafka's to retry.
     fn failed(&mut self, error: &KafkaError) -> Result<(), ConsumeError> {
         match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => self.out_of_range(),
+            Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
+                self.out_of_range()
+            }
             Some(
                 code @ (RDKafkaErrorCode::TopicAuthorizationFailed
                 | RDKafkaErrorCode::GroupAuthorizationFailed

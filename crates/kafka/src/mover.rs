@@ -101,7 +101,10 @@ impl Mover {
 }
 
 /// Creates a channel's delay topic for its first delayed record. The mover here, if there is one, knows it then.
-pub(crate) async fn begin_delaying(core: &Arc<Core>, channel: &Channel) -> Result<Arc<Channel>, PublishFailure> {
+pub(crate) async fn begin_delaying(
+    core: &Arc<Core>,
+    channel: &Channel,
+) -> Result<Arc<Channel>, PublishFailure> {
     let one_at_a_time = core.delaying.lock().await;
     let gone = || PublishFailure::Unroutable(channel.name.clone());
     let known = core.register.catalog.get(&channel.name).ok_or_else(gone)?;
@@ -173,6 +176,7 @@ impl Carrier {
             // Never closed, so it does not say goodbye.
             std::mem::forget(self.consumer);
         } else {
+            // The consumer leaves the group as it is dropped.
             self.consumer.context().close();
         }
     }
@@ -210,7 +214,7 @@ impl Carrier {
                     }
                     self.tell_topics();
                 }
-                GroupNews::Committed(..) => {}
+                GroupNews::Committed(_) => {}
             }
         }
     }
@@ -223,9 +227,10 @@ impl Carrier {
         let Some(places) = self.assigning.take() else { return };
         match self.begins(&places).and_then(|begins| {
             self.consumer.incremental_assign(&begins)?;
-            Ok(begins)
+            // A partition that was paused when it went is still paused when it comes back.
+            self.consumer.resume(&begins)
         }) {
-            Ok(_) => {
+            Ok(()) => {
                 self.waiting.extend(places.into_iter().map(|place| (place, Waiting::default())));
                 self.tell_topics();
             }
@@ -258,7 +263,8 @@ impl Carrier {
     fn fetch(&mut self) {
         let now = now();
         let due = self.waiting.values().filter_map(Waiting::due).min();
-        let mut timeout = due.map_or(IDLE_POLL, |due| Duration::from_millis(due.saturating_sub(now)).min(IDLE_POLL));
+        let mut timeout =
+            due.map_or(IDLE_POLL, |due| Duration::from_millis(due.saturating_sub(now)).min(IDLE_POLL));
         if self.pause_until > Instant::now() || self.assigning.is_some() {
             timeout = timeout.max(Duration::from_millis(5));
         }
@@ -280,8 +286,10 @@ impl Carrier {
 
     /// Pauses partitions that have enough fetched, and lets those flow again that have not.
     fn restrain(&mut self) {
-        let full: Vec<_> = self.waiting.iter().filter(|(_, w)| w.is_full() && !w.paused).map(|(p, _)| p.clone()).collect();
-        let low: Vec<_> = self.waiting.iter().filter(|(_, w)| w.is_low() && w.paused).map(|(p, _)| p.clone()).collect();
+        let full: Vec<_> =
+            self.waiting.iter().filter(|(_, w)| w.is_full() && !w.paused).map(|(p, _)| p.clone()).collect();
+        let low: Vec<_> =
+            self.waiting.iter().filter(|(_, w)| w.is_low() && w.paused).map(|(p, _)| p.clone()).collect();
         for (places, paused) in [(full, true), (low, false)] {
             if places.is_empty() {
                 continue;
@@ -289,7 +297,10 @@ impl Carrier {
             let these = list(places.iter());
             let done = if paused { self.consumer.pause(&these) } else { self.consumer.resume(&these) };
             if done.is_ok() {
-                places.iter().filter_map(|place| self.waiting.get_mut(place).map(|w| w.paused = paused)).count();
+                places
+                    .iter()
+                    .filter_map(|place| self.waiting.get_mut(place).map(|w| w.paused = paused))
+                    .count();
             }
         }
     }
@@ -319,7 +330,10 @@ impl Carrier {
         let mut commits = TopicPartitionList::new();
         let mut first = 0;
         for Carried { place, count } in carried {
-            let failed = failures.iter().map(|(index, _)| *index).filter(|index| (first..first + count).contains(index));
+            let failed = failures
+                .iter()
+                .map(|(index, _)| *index)
+                .filter(|index| (first..first + count).contains(index));
             let stored = failed.min().map_or(count, |index| index - first);
             first += count;
             let Some(waiting) = self.waiting.get_mut(&place) else { continue };

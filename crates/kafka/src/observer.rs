@@ -69,7 +69,8 @@ fn read(consumer: &BaseConsumer<Common>, channel: &Channel, sender: &mpsc::Sende
             match consumer.poll(timeout) {
                 Some(Ok(message)) => {
                     let raw = blocks.copy(&message);
-                    let stored = message.timestamp().to_millis().and_then(|millis| u64::try_from(millis).ok());
+                    let stored =
+                        message.timestamp().to_millis().and_then(|millis| u64::try_from(millis).ok());
                     batch.push(Received {
                         channel: channel.name.clone(),
                         position: Position {

@@ -126,6 +126,8 @@ fn common(options: &Options) -> ClientConfig {
     };
     config.set("security.protocol", protocol);
     if let Some(tls) = &options.tls {
+        // The system's authorities, wherever the system keeps them.
+        config.set("ssl.ca.location", "probe");
         let files = [
             ("ssl.ca.location", &tls.ca),
             ("ssl.certificate.location", &tls.certificate),

@@ -44,14 +44,20 @@ impl Blocks {
         self.lay((0..count).filter_map(header), key, value)
     }
 
-    fn lay<'a>(&mut self, headers: impl Iterator<Item = (&'a str, &'a [u8])>, key: &[u8], value: &[u8]) -> Raw {
+    fn lay<'a>(
+        &mut self,
+        headers: impl Iterator<Item = (&'a str, &'a [u8])>,
+        key: &[u8],
+        value: &[u8],
+    ) -> Raw {
         let room = key.len() + value.len();
         if self.block.capacity() < room {
             self.block = BytesMut::with_capacity(BLOCK.max(room + 1024));
         }
         let mut count = 0;
         for (name, value) in headers {
-            let (Ok(name_len), Ok(value_len)) = (u16::try_from(name.len()), u32::try_from(value.len())) else {
+            let (Ok(name_len), Ok(value_len)) = (u16::try_from(name.len()), u32::try_from(value.len()))
+            else {
                 continue;
             };
             self.block.extend_from_slice(&name_len.to_be_bytes());
@@ -92,8 +98,7 @@ impl Raw {
         for _ in 0..self.headers {
             let lengths = &self.bytes[at..at + HEADER_LENGTHS];
             let name_len = usize::from(u16::from_be_bytes([lengths[0], lengths[1]]));
-            let value_len =
-                u32::from_be_bytes([lengths[2], lengths[3], lengths[4], lengths[5]]) as usize;
+            let value_len = u32::from_be_bytes([lengths[2], lengths[3], lengths[4], lengths[5]]) as usize;
             at += HEADER_LENGTHS;
             let name = String::from_utf8_lossy(&self.bytes[at..at + name_len]).into_owned();
             at += name_len;

@@ -1,4 +1,4 @@
-//! What the group's coordinator says, put aside for the thread that polls.
+//! What the group's coordinator says, set aside for the thread that polls.
 //!
 //! librdkafka waits until it is told that an assignment was taken or given up; so a lease can be drained while the same
 //! thread goes on polling everything else.
@@ -12,7 +12,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaRespErr;
-use rdkafka::{ClientContext, Offset, TopicPartitionList};
+use rdkafka::{ClientContext, TopicPartitionList};
 
 use crate::asker::lock;
 use crate::context::Common;
@@ -27,8 +27,8 @@ pub(crate) enum GroupNews {
     Assigned(Vec<TopicPartition>),
     /// These are to be given up; `lost`: they are others' already.
     Revoked { places: Vec<TopicPartition>, lost: bool },
-    /// A commit was answered.
-    Committed(KafkaResult<()>, Vec<(TopicPartition, i64)>),
+    /// A commit was answered; if well, these offsets are committed.
+    Committed(KafkaResult<Vec<(TopicPartition, i64)>>),
 }
 
 /// The context of a consumer that joins a group.
@@ -53,7 +53,7 @@ impl Joining {
         self.closing.store(true, Ordering::Release);
     }
 
-    fn tell(&self, news: GroupNews) {
+    pub(crate) fn tell(&self, news: GroupNews) {
         lock(&self.news).push_back(news);
     }
 }
@@ -94,13 +94,5 @@ impl ConsumerContext for Joining {
         } else {
             self.tell(GroupNews::Revoked { places, lost: consumer.assignment_lost() });
         }
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        let offset = |e: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match (e.offset(), e.error()) {
-            (Offset::Offset(offset), Ok(())) => Some(((e.topic().to_owned(), e.partition()), offset)),
-            _ => None,
-        };
-        self.tell(GroupNews::Committed(result, offsets.elements().iter().filter_map(offset).collect()));
     }
 }

@@ -62,8 +62,9 @@ impl Register {
             changed: watch::Sender::new(()),
         });
         let weak = Arc::downgrade(&register);
-        let spawned =
-            std::thread::Builder::new().name("kafka-catalog".to_owned()).spawn(move || follow(&weak, &consumer));
+        let spawned = std::thread::Builder::new()
+            .name("kafka-catalog".to_owned())
+            .spawn(move || follow(&weak, &consumer));
         spawned.map_err(|error| KafkaError::ClientCreation(error.to_string()))?;
         Ok(register)
     }

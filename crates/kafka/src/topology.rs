@@ -30,7 +30,11 @@ fn max_batch(max_record: usize) -> usize {
 }
 
 /// Creates what is missing, or says what is not as asked.
-pub(crate) async fn ensure(core: &Arc<Core>, specs: &[ChannelSpec], mode: Ensure) -> Result<(), TopologyError> {
+pub(crate) async fn ensure(
+    core: &Arc<Core>,
+    specs: &[ChannelSpec],
+    mode: Ensure,
+) -> Result<(), TopologyError> {
     if specs.is_empty() {
         return Ok(());
     }
@@ -61,7 +65,11 @@ pub(crate) async fn ensure(core: &Arc<Core>, specs: &[ChannelSpec], mode: Ensure
 fn check(core: &Core, spec: &ChannelSpec) -> Result<(), TopologyError> {
     let limit = core.options.max_record;
     if spec.max_record > limit {
-        return Err(mismatch(spec, format!("records of {} bytes", spec.max_record), format!("a limit of {limit}")));
+        return Err(mismatch(
+            spec,
+            format!("records of {} bytes", spec.max_record),
+            format!("a limit of {limit}"),
+        ));
     }
     if spec.partitions == 0 {
         return Err(mismatch(spec, "0 partitions".to_owned(), "at least 1".to_owned()));
@@ -70,7 +78,12 @@ fn check(core: &Core, spec: &ChannelSpec) -> Result<(), TopologyError> {
 }
 
 /// Compares a declaration with the catalog. Returns the entry to write, if one is needed.
-fn judge(core: &Core, spec: &ChannelSpec, there: bool, mode: Ensure) -> Result<Option<Channel>, TopologyError> {
+fn judge(
+    core: &Core,
+    spec: &ChannelSpec,
+    there: bool,
+    mode: Ensure,
+) -> Result<Option<Channel>, TopologyError> {
     let known = core.register.catalog.get(&spec.name).filter(|_| there);
     let Some(known) = known else {
         if mode == Ensure::Verify {

@@ -80,7 +80,8 @@ impl Transactions {
             .map(|number| Lane::begin(options.clone(), common.clone(), number, queue.clone()))
             .collect::<Result<_, _>>()?;
         for lane in lanes {
-            let spawned = std::thread::Builder::new().name("kafka-transactions".to_owned()).spawn(|| lane.run());
+            let spawned =
+                std::thread::Builder::new().name("kafka-transactions".to_owned()).spawn(|| lane.run());
             spawned.map_err(|error| ConnectError::Option {
                 option: "lanes",
                 problem: format!("can't each have a thread: {error}"),
@@ -159,7 +160,8 @@ impl State {
             }
         }
         self.waiting = left;
-        self.busy.extend(taken.iter().flat_map(|request| &request.inputs).map(|inputs| address(&inputs.part)));
+        self.busy
+            .extend(taken.iter().flat_map(|request| &request.inputs).map(|inputs| address(&inputs.part)));
         taken
     }
 }

@@ -55,13 +55,7 @@ pub(crate) struct Taken {
 impl Window {
     /// Begins at an offset before which all is settled.
     pub(crate) fn new(position: i64) -> Self {
-        Self {
-            entries: VecDeque::new(),
-            handed: 0,
-            returned: BTreeSet::new(),
-            out: 0,
-            fetched: position,
-        }
+        Self { entries: VecDeque::new(), handed: 0, returned: BTreeSet::new(), out: 0, fetched: position }
     }
 
     /// A record was fetched. One that was fetched before is ignored.

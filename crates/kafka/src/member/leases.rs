@@ -49,7 +49,7 @@ impl Member {
                     tracing::debug!(group = self.group, ?places, lost, "revoked");
                     self.revoke(places, lost);
                 }
-                GroupNews::Committed(result, offsets) => self.committed(result, offsets),
+                GroupNews::Committed(result) => self.committed(result),
             }
         }
     }
@@ -78,6 +78,10 @@ impl Member {
         if let Err(error) = self.consumer.incremental_assign(&list) {
             tracing::warn!(group = self.group, %error, "an assignment could not be taken");
             return;
+        }
+        // A partition that was paused when it went is still paused when it comes back.
+        if let Err(error) = self.consumer.resume(&list) {
+            tracing::debug!(group = self.group, %error, "resuming partitions");
         }
         begins.into_iter().for_each(|begin| self.begin(begin));
     }
@@ -186,23 +190,36 @@ impl Member {
 
     /// The intake was dropped. Ends all leases as if they were revoked; returns whether that is done.
     pub(super) fn leave(&mut self) -> bool {
-        if self.revoking.is_none() {
-            let places: Vec<_> = self.parts.keys().cloned().collect();
-            if !self.is_left {
-                self.is_left = true;
-                places.iter().filter_map(|place| self.parts.get(place)).for_each(|part| {
-                    part.leave();
-                });
-                let deadline = Instant::now() + self.options.grace();
-                self.pause(places.clone());
-                self.revoking = Some(Leaving { places, deadline, commit_until: None });
-                return false;
+        if self.is_left {
+            if self.revoking.is_none() {
+                self.say_goodbye();
             }
-            // Closing tells the coordinator.
-            self.consumer.context().close();
-            return true;
+            return self.revoking.is_none();
+        }
+        if self.revoking.is_none() {
+            self.is_left = true;
+            let places: Vec<_> = self.parts.keys().cloned().collect();
+            places.iter().filter_map(|place| self.parts.get(place)).for_each(|part| {
+                part.leave();
+            });
+            let deadline = Instant::now() + self.options.grace();
+            self.pause(places.clone());
+            self.revoking = Some(Leaving { places, deadline, commit_until: None });
         }
         false
+    }
+
+    /// Makes sure that the coordinator will hear the goodbye, which closing sends only over a connection that stands;
+    /// else the group would wait for this consumer's session to end.
+    fn say_goodbye(&self) {
+        let topics: Vec<_> =
+            self.inbox.slots().iter().map(|slot| (slot.topic.to_string(), 0)).take(1).collect();
+        if !topics.is_empty()
+            && let Err(error) = self.consumer.committed_offsets(list(&topics), self.options.grace())
+        {
+            tracing::debug!(group = self.group, %error, "the coordinator does not hear the goodbye");
+        }
+        self.consumer.context().close();
     }
 
     /// A fetch was refused because its offset is not there.
@@ -218,9 +235,18 @@ impl Member {
             // Beyond the end: the topic was made anew, or a replica that had less took over. All there is now is new to
             // the group. Before the beginning is only harmless for a group that had no place yet.
             if at > high || part.is_untouched() {
-                tracing::warn!(topic, partition, at, low, high, "the partition is another one than before; it is read from its beginning");
+                tracing::warn!(
+                    topic,
+                    partition,
+                    at,
+                    low,
+                    high,
+                    "the partition is another one than before; it is read from its beginning"
+                );
                 part.restart(low);
-                if let Err(error) = self.consumer.seek(&topic, partition, Offset::Offset(low), self.options.request_timeout) {
+                if let Err(error) =
+                    self.consumer.seek(&topic, partition, Offset::Offset(low), self.options.request_timeout)
+                {
                     tracing::warn!(topic, partition, %error, "the partition's beginning can't be read yet");
                 }
                 continue;

@@ -61,7 +61,13 @@ impl Waiting {
     }
 
     /// Puts what is due, at most so many records, into a batch. Returns how many, if any.
-    pub(super) fn carry(&self, channel: &Channel, now: u64, most: usize, batch: &mut Vec<Ready>) -> Option<usize> {
+    pub(super) fn carry(
+        &self,
+        channel: &Channel,
+        now: u64,
+        most: usize,
+        batch: &mut Vec<Ready>,
+    ) -> Option<usize> {
         let due = self.records.iter().take(most).take_while(|record| record.due() <= now);
         let before = batch.len();
         batch.extend(due.map(|record| record.next(channel)));

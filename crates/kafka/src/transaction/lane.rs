@@ -75,8 +75,11 @@ impl Lane {
 
     pub(super) fn run(mut self) {
         while let Some(requests) = self.queue.take() {
-            let parts: Vec<usize> =
-                requests.iter().flat_map(|request| &request.inputs).map(|inputs| address(&inputs.part)).collect();
+            let parts: Vec<usize> = requests
+                .iter()
+                .flat_map(|request| &request.inputs)
+                .map(|inputs| address(&inputs.part))
+                .collect();
             let requests = without_lost(requests);
             let ended = self.transact(&requests);
             let abandoned = matches!(ended, Err(Ended::Abandoned));
@@ -102,7 +105,10 @@ impl Lane {
             Err(Ended::Abandoned) => {}
             Err(Ended::Fenced) => {
                 self.queue.fenced.store(true, Ordering::Release);
-                tracing::error!(id = self.id, "another process took over the transactional id; this one must stop");
+                tracing::error!(
+                    id = self.id,
+                    "another process took over the transactional id; this one must stop"
+                );
                 for request in requests {
                     for inputs in &request.inputs {
                         if let Some(inbox) = inputs.part.slot.inbox.upgrade() {
@@ -262,9 +268,7 @@ impl Lane {
 
     /// What an error means for the transaction.
     fn ended(&self, error: KafkaError) -> Ended {
-        use RDKafkaErrorCode::{
-            Fenced, InvalidProducerEpoch, ProducerFenced,
-        };
+        use RDKafkaErrorCode::{Fenced, InvalidProducerEpoch, ProducerFenced};
         let fatal = self.producer.client().fatal_error();
         let code = fatal.as_ref().map(|(code, _)| *code).or(error.rdkafka_error_code());
         let transaction = match &error {
@@ -303,7 +307,8 @@ fn without_lost(requests: Vec<Request>) -> Vec<Request> {
 
 fn make(options: &Options, common: &Common, id: &str) -> Result<Client, KafkaError> {
     let context = Delivering { common: common.clone(), confirmations: Arc::new(Confirmations::default()) };
-    let producer: Client = BaseProducer::from_config_and_context(&properties::transactional(options, id), context)?;
+    let producer: Client =
+        BaseProducer::from_config_and_context(&properties::transactional(options, id), context)?;
     producer.init_transactions(options.publish_timeout)?;
     Ok(producer)
 }
