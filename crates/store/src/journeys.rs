@@ -7,12 +7,13 @@ mod steps;
 use chrono::{DateTime, Utc};
 use trunkline_core::journey::{JourneyRecord, Step};
 
-/// A record of the `journey` channel and where it stood there, which tells whether it was taken in before.
+/// A record of the `journey` channel and what it is known by, together with its time: two numbers that it has whenever it
+/// is handed out, for example where it stood. They tell whether it was taken in before.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JourneyEntry {
-    /// The channel's partition.
+    /// The first number, for example the channel's partition.
     pub partition: u16,
-    /// The record's offset in it.
+    /// The second number, for example the record's offset in it.
     pub offset: i64,
     /// The record.
     pub record: JourneyRecord,

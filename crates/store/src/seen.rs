@@ -20,7 +20,8 @@ pub struct EventId {
 }
 
 impl Store {
-    /// Which of `ids` were marked at `since` or later, by index.
+    /// Which of `ids` were marked at `since` or later, by index. Of PostgreSQL no answer is waited for longer than seconds,
+    /// and none while it is known to be away.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`]: accept undeduplicated.
@@ -31,12 +32,10 @@ impl Store {
         }
         let mut query = Statement::new("SELECT wanted.position AS position FROM ");
         query.push_table(table(ids.iter()));
-        // Each is looked up by the primary key, not the window walked by its time.
-        query.push(
-            " CROSS JOIN seen WHERE seen.source = wanted.source AND seen.id = wanted.id AND seen.time >= ",
-        );
+        // Asked in this way each is looked up by the primary key; joined, PostgreSQL may read the whole window for one.
+        query.push(" WHERE (SELECT seen.time FROM seen WHERE seen.source = wanted.source AND seen.id = wanted.id) >= ");
         query.push_bind(micros(since));
-        for row in query.all(&self.connections).await? {
+        for row in query.hurried().all(&self.connections).await? {
             let position: usize = row::unsigned(&row, "position")?;
             if let Some(seen) = seen.get_mut(position.wrapping_sub(1)) {
                 *seen = true;
@@ -46,7 +45,7 @@ impl Store {
     }
 
     /// Marks ids as seen at `now`; to be called after the broker confirmed their events. One marked before is marked
-    /// anew. A power failure may take back the last moments.
+    /// anew. A power failure (of the database's machine) may take back the last moments, a crash of a process nothing.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`]: none of them is marked.
@@ -62,7 +61,7 @@ impl Store {
             Statement::new("INSERT INTO seen (source, id, time) SELECT marked.source, marked.id, ");
         query.push_bind(micros(now)).push(" FROM ").push_table(table(distinct).named("marked"));
         query.push(" WHERE TRUE ON CONFLICT (source, id) DO UPDATE SET time = excluded.time");
-        self.connections.write_relaxed(query).await.map(drop)
+        self.connections.write_relaxed(query.hurried()).await.map(drop)
     }
 
     /// Forgets at most `limit` ids marked before `before`; returns how many. To be called again while it returns `limit`.

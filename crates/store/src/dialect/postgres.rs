@@ -16,12 +16,12 @@ use crate::error::StoreError;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
-/// How long opening may take: the server's answer, the turn of other starters, their migrations and ours.
+/// How long the server may take to answer at the start.
+const CONNECT: Duration = Duration::from_secs(10);
+/// How long opening may take: the turn of other starters, their migrations and ours.
 const PREPARE: Duration = Duration::from_secs(60);
 /// How long to wait for one later. Short: a gateway that can't ask for seen ids accepts without.
 pub(super) const ACQUIRE: Duration = Duration::from_secs(2);
-/// How long a statement, or waiting for another process's turn, may take before the connection is taken for dead.
-const PATIENCE: Duration = Duration::from_secs(30);
 const IDLE: Duration = Duration::from_secs(60);
 /// Of one process. A server takes 100 by default.
 const CONNECTIONS: u32 = 8;
@@ -92,17 +92,34 @@ impl Postgres {
     }
 }
 
-/// Waits for an answer of the server as long as one may take: a connection whose other end is gone without a word would
-/// never answer.
-pub(super) async fn answer<T>(asked: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
-    Ok(timeout(PATIENCE, asked).await.map_err(StoreError::unavailable)??)
+/// How long to wait for an answer of the server: a connection whose other end is gone without a word would never answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// What any statement may take, and waiting for another process's turn.
+    Usual,
+    /// What somebody who can do without is willing to wait.
+    Short,
+}
+
+impl Patience {
+    /// Waits for an answer.
+    pub(super) async fn wait<T>(
+        self,
+        asked: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, StoreError> {
+        let longest = match self {
+            Self::Usual => Duration::from_secs(30),
+            Self::Short => ACQUIRE,
+        };
+        Ok(timeout(longest, asked).await.map_err(StoreError::unavailable)??)
+    }
 }
 
 /// Brings the schema up to date. Of several processes that start at once one does; the driver has them wait for each
 /// other's advisory lock, which goes with the connection.
 async fn prepare(options: &PgConnectOptions) -> Result<(), StoreError> {
     // Not of a pool, which would wait for a server that is not there and then not say why.
-    let mut connection = options.connect().await?;
+    let mut connection = timeout(CONNECT, options.connect()).await.map_err(StoreError::unavailable)??;
     let encoding: String = sqlx::query_scalar("SHOW server_encoding").fetch_one(&mut connection).await?;
     connection.close().await?;
     if encoding != "UTF8" {

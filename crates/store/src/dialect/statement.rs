@@ -7,7 +7,7 @@ use sqlx::postgres::PgArguments;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments, AssertSqlSafe, Encode, PgConnection, SqlSafeStr as _, SqlStr, SqliteConnection, Type};
 
-use super::postgres::answer;
+use super::postgres::Patience;
 use super::{Connections, Row, Table, Transaction};
 use crate::error::StoreError;
 
@@ -19,6 +19,7 @@ pub(crate) struct Statement<'q> {
     pieces: Vec<Piece<'q>>,
     /// Whether it is prepared for this once.
     once: bool,
+    patience: Patience,
 }
 
 #[derive(Debug)]
@@ -51,7 +52,13 @@ pub(crate) enum Place<'c> {
 
 impl<'q> Statement<'q> {
     pub(crate) fn new(text: &'static str) -> Self {
-        Self { pieces: vec![Piece::Text(text)], once: false }
+        Self { pieces: vec![Piece::Text(text)], once: false, patience: Patience::Usual }
+    }
+
+    /// For somebody who does without the answer when it takes long.
+    pub(crate) fn hurried(mut self) -> Self {
+        self.patience = Patience::Short;
+        self
     }
 
     /// The value of the next parameter that the text names.
@@ -146,7 +153,8 @@ impl<'q> Statement<'q> {
 
     pub(super) async fn execute_on_postgres(self, connection: &mut PgConnection) -> Result<u64, StoreError> {
         let (text, arguments) = self.render::<PgArguments>()?;
-        Ok(answer(sqlx::query_with(text, arguments).execute(connection)).await?.rows_affected())
+        let done = self.patience.wait(sqlx::query_with(text, arguments).execute(connection)).await?;
+        Ok(done.rows_affected())
     }
 
     async fn all_on_sqlite(self, connection: &mut SqliteConnection) -> Result<Vec<Row>, StoreError> {
@@ -157,7 +165,7 @@ impl<'q> Statement<'q> {
 
     async fn all_on_postgres(self, connection: &mut PgConnection) -> Result<Vec<Row>, StoreError> {
         let (text, arguments) = self.render::<PgArguments>()?;
-        let rows = answer(sqlx::query_with(text, arguments).fetch_all(connection)).await?;
+        let rows = self.patience.wait(sqlx::query_with(text, arguments).fetch_all(connection)).await?;
         Ok(rows.into_iter().map(Row::Postgres).collect())
     }
 

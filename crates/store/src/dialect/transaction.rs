@@ -1,6 +1,7 @@
 //! Transactions.
 
 use super::Statement;
+use super::postgres::Patience;
 use crate::error::StoreError;
 
 /// A transaction that writes; dropped without a commit, it changes nothing.
@@ -25,7 +26,7 @@ impl Transaction {
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(transaction) => Ok(transaction.commit().await?),
-            Self::Postgres(transaction) => super::postgres::answer(transaction.commit()).await,
+            Self::Postgres(transaction) => Patience::Usual.wait(transaction.commit()).await,
         }
     }
 }

@@ -46,6 +46,16 @@ async fn a_server_that_was_away_is_found_again() {
     }
     assert_eq!(store.cursor("shop").await.unwrap().as_deref(), Some("1"));
 
+    // A server that hangs costs a caller who can do without seconds, and the next ones nothing.
+    server.pause();
+    let started = Instant::now();
+    for _ in 0..10 {
+        let error = store.seen(std::slice::from_ref(&id), at(0)).await.unwrap_err();
+        assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+    }
+    assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
+    server.resume();
+
     // In good order, connections are told.
     server.restart().unwrap();
     let started = Instant::now();
