@@ -9,9 +9,7 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use lapin::message::Delivery;
-use lapin::options::{
-    BasicConsumeOptions, BasicPublishOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
-};
+use lapin::options::{BasicConsumeOptions, BasicPublishOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{FieldTable, ShortString};
 use lapin::{BasicProperties, Channel as Amqp, Consumer, ExchangeKind};
 use tokio::sync::{mpsc, oneshot};
@@ -21,6 +19,7 @@ use trunkline_broker::{ChannelName, GroupName};
 use crate::announcement::{self, Announcement, InHand};
 use crate::codec::short;
 use crate::consume::take_leases;
+use crate::control::Item;
 use crate::core::Core;
 use crate::error::RabbitFailure;
 use crate::topology;
@@ -136,10 +135,15 @@ struct Session {
 impl Session {
     async fn open(core: &Arc<Core>) -> Result<(Self, Consumer), RabbitFailure> {
         let names = &core.names;
+        // Only looked at where it is there, since declaring may be forbidden.
+        if !core.control.has_exchange(&names.members()).await?
+            && let Err(refusal) =
+                core.control.declare(&[Item::Exchange(names.members(), ExchangeKind::Fanout)]).await
+        {
+            tracing::debug!(?refusal, "the members' exchange can't be declared");
+        }
         let listen = core.control.fresh().await?;
-        let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
         let none = FieldTable::default;
-        listen.exchange_declare(names.members(), ExchangeKind::Fanout, durable, none()).await?;
         let own =
             QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
         let queue = listen.queue_declare("".into(), own, none()).await?.name().clone();

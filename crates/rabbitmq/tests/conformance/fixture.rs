@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use lapin::options::QueueDeleteOptions;
 use lapin::{Connection, ConnectionProperties};
-use tokio::sync::{Mutex, OwnedRwLockReadGuard};
+use tokio::sync::{Mutex, OwnedRwLockReadGuard, OwnedRwLockWriteGuard};
 use trunkline_broker::conformance::Fixture;
 use trunkline_broker::{Broker, ChannelName, GroupName};
 use trunkline_rabbitmq::{Options, RabbitBroker};
@@ -41,6 +41,19 @@ impl Rabbit {
     }
 }
 
+impl Rabbit {
+    /// While this is kept, no other case runs, so that this one may disturb the server.
+    pub(crate) async fn alone(&self) -> OwnedRwLockWriteGuard<()> {
+        drop(self.running.lock().await.take());
+        self.server.alone().await
+    }
+
+    /// Lets other cases run again, beside this one.
+    pub(crate) async fn together(&self, alone: OwnedRwLockWriteGuard<()>) {
+        *self.running.lock().await = Some(alone.downgrade());
+    }
+}
+
 impl Fixture for Rabbit {
     async fn start() -> Self {
         static CASES: AtomicU32 = AtomicU32::new(0);
@@ -61,13 +74,11 @@ impl Fixture for Rabbit {
     }
 
     async fn restart(&self) {
-        // Another case that waits for its restart must not wait for this one.
-        drop(self.running.lock().await.take());
-        let alone = self.server.alone().await;
+        // Another case that waits for its restart must not wait for this one, so this one stops being one that runs.
+        let alone = self.alone().await;
         self.server.restart().await;
         self.processes.lock().await.clear();
-        drop(alone);
-        *self.running.lock().await = Some(self.server.running().await);
+        self.together(alone).await;
     }
 
     async fn crash(&self, name: &str) {

@@ -1,0 +1,99 @@
+//! Records that the broker does not store are named, and no others.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use trunkline_broker::conformance::Fixture;
+use trunkline_broker::conformance::numbered::{id, record, round};
+use trunkline_broker::conformance::stage::{Stage, ensure, spec};
+use trunkline_broker::{PublishError, PublishFailure};
+
+use crate::fixture::Rabbit;
+
+fn failed(error: &PublishError, expected: impl Fn(&PublishFailure) -> bool) -> BTreeSet<usize> {
+    assert!(error.failures.iter().all(|failed| expected(&failed.failure)), "{error:?}");
+    error.failures.iter().map(|failed| failed.index).collect()
+}
+
+/// One record in a hundred has nowhere to go, all are under way together: exactly these are named.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_returned_record_is_the_one_that_was_returned() {
+    let f = Rabbit::start().await;
+    let stage = Stage::set(&f, 1).await;
+    let broken = stage.another("broken").await;
+    assert!(f.break_group(&broken, &stage.group).await);
+    for turn in 0..5_u64 {
+        let nowhere = |index: u64| index % 100 == (turn * 17 + index / 100) % 100;
+        let batch = (0..2_000_u64).map(|index| {
+            record(if nowhere(index) { &broken } else { &stage.channel }, "k", turn * 2_000 + index)
+        });
+        let error = stage.broker.publish(batch.collect()).await.unwrap_err();
+        let expected: BTreeSet<usize> =
+            (0..2_000).filter(|index| nowhere(*index)).map(|index| usize::try_from(index).unwrap()).collect();
+        assert_eq!(failed(&error, |failure| matches!(failure, PublishFailure::Unroutable(_))), expected);
+    }
+    assert_eq!(stage.lag_of(&stage.channel).await, 5 * 1_980);
+    f.stop().await;
+}
+
+/// A queue vanishes and comes back while records are published: what was confirmed since it vanished is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_confirmed_into_a_missing_queue() {
+    let f = Rabbit::start().await;
+    let stage = Stage::set(&f, 1).await;
+    assert!(f.break_group(&stage.channel, &stage.group).await);
+    let mut confirmed = BTreeSet::new();
+    let publish = async {
+        for number in 0..60 {
+            let batch = round(&stage.channel, 20, number);
+            let answer = stage.broker.publish(batch.clone()).await;
+            let failures = answer.err().map(|error| error.failures).unwrap_or_default();
+            let failures: BTreeSet<usize> = failures.iter().map(|failed| failed.index).collect();
+            let stored = batch.iter().enumerate().filter(|(index, _)| !failures.contains(index));
+            confirmed.extend(stored.map(|(_, record)| record.value.clone()));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let repair = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        ensure(&stage.broker, &[spec(&stage.channel, 1, &[&stage.group])]).await;
+    };
+    tokio::join!(publish, repair);
+    assert!(!confirmed.is_empty() && confirmed.len() < 1_200, "{} of 1,200", confirmed.len());
+    let received = stage.consumer().await.take_and_settle(confirmed.len()).await;
+    let received: BTreeSet<_> = received.into_iter().map(|record| record.value).collect();
+    assert_eq!(received, confirmed);
+    f.stop().await;
+}
+
+/// A queue that an operator gave a length refuses what is too much: it is named as such, and can be published again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_queue_refuses_by_name() {
+    let f = Rabbit::start().await;
+    let stage = Stage::set(&f, 1).await;
+    let pattern = format!("^{}in:", f.prefix.replace('.', "\\."));
+    let policy = format!("{}full", f.prefix);
+    f.server.ctl(&["set_policy", "--apply-to", "queues", &policy, &pattern, "{\"max-length\":50}"]).await;
+    // The limit is checked against what the queue knows, so a batch may go beyond it; the next one may not.
+    let mut refused = Vec::new();
+    for number in 0..20 {
+        let batch = round(&stage.channel, 30, number);
+        if let Err(error) = stage.broker.publish(batch.clone()).await {
+            let indices = failed(&error, |failure| matches!(failure, PublishFailure::Full(_)));
+            refused.extend(indices.into_iter().map(|index| batch[index].clone()));
+        }
+    }
+    assert!(!refused.is_empty() && refused.len() < 600, "{} of 600 were refused", refused.len());
+
+    let mut consumer = stage.consumer().await;
+    let mut received = consumer.take_and_settle(600 - refused.len()).await;
+    while !refused.is_empty() {
+        let batch: Vec<_> = refused.drain(..refused.len().min(30)).collect();
+        stage.publish(batch.clone()).await;
+        received.extend(consumer.take_and_settle(batch.len()).await);
+    }
+    let received: BTreeSet<_> = received.iter().map(id).collect();
+    assert_eq!(received.len(), 600);
+    f.server.ctl(&["clear_policy", &policy]).await;
+    f.stop().await;
+}
