@@ -15,7 +15,8 @@ fn refused(yaml: &str, code: &str) {
     assert!(set.is_none());
     let list = diagnostics.into_sorted();
     assert!(list.iter().any(|one| one.code == code), "{list:?}");
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    // Milliseconds; on a machine that does much else, some of its time.
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
 }
 
 #[test]

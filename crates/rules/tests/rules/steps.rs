@@ -18,13 +18,11 @@ fn bounded(event: &Event, program: &str) {
     let clock = Limits::default().clock;
     let cost = || {
         let start = clock();
-        let routing = set.route(event);
-        let detail = routing.failed.into_iter().next().map(|failure| failure.detail);
-        (clock() - start, detail)
+        drop(set.route(event));
+        clock() - start
     };
     // The less of two: the first run of a process touches memory that nobody has touched.
-    let (took, detail) = cost().min(cost());
-    println!("{:>6.2} ms: {program}: {}", took.as_secs_f64() * 1e3, detail.unwrap_or_default());
+    let took = cost().min(cost());
     assert!(took < MOST, "took {took:?}: {program}");
 }
 
