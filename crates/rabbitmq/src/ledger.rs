@@ -1,8 +1,8 @@
 //! What channels were declared as, for processes that did not declare them: AMQP can't be asked for it.
 //!
 //! It is one record in one quorum queue, a line per channel. Who takes it out and has not answered for it may write the next
-//! one, then settles the old; a crash in between leaves both. So do two who begin at the same time. Readers therefore take
-//! all there are and join them: groups are only ever added, and what exists is looked at before it is believed.
+//! one, then settles the old; a crash in between leaves both. So do two who begin at the same time. Whoever finds several
+//! joins them: groups are only ever added, and what exists is looked at before it is believed.
 
 use std::collections::BTreeMap;
 
@@ -90,49 +90,78 @@ fn parse_line(line: &str) -> Option<Entry> {
     Some(Entry { name, partitions, max_record, groups })
 }
 
+/// What was taken out.
+struct Taken {
+    ledger: Ledger,
+    /// The last record's delivery tag.
+    last: u64,
+    records: usize,
+}
+
 /// Reads it over a fresh AMQP channel, whose closing puts back what was taken. `None` when somebody else has it in hand, or
 /// nobody wrote it yet.
 pub(crate) async fn read(amqp: &Amqp, names: &Names) -> Result<Option<Ledger>, RabbitFailure> {
-    Ok(take(amqp, names).await?.map(|(ledger, _)| ledger))
+    let Some(taken) = take(amqp, names).await? else { return Ok(None) };
+    if taken.records > 1 {
+        let ledger = taken.ledger.clone();
+        write(amqp, names, &ledger, Some(taken)).await?;
+        return Ok(Some(ledger));
+    }
+    Ok(Some(taken.ledger))
 }
 
-/// Changes it, over a fresh AMQP channel.
+/// Changes it, over a fresh AMQP channel. `None` when somebody else has it in hand, or nobody wrote it yet and `begin` does
+/// not say to begin.
 pub(crate) async fn change(
     amqp: &Amqp,
     names: &Names,
+    begin: bool,
     what: impl FnOnce(&mut Ledger) + Send,
-) -> Result<Ledger, RabbitFailure> {
-    amqp.confirm_select(ConfirmSelectOptions::default()).await?;
+) -> Result<Option<Ledger>, RabbitFailure> {
     let taken = take(amqp, names).await?;
-    let (mut ledger, last) = taken.map_or_else(Default::default, |(ledger, last)| (ledger, Some(last)));
-    let before = ledger.clone();
-    what(&mut ledger);
-    if ledger == before {
-        return Ok(ledger);
+    if taken.is_none() && !begin {
+        return Ok(None);
     }
+    let before = taken.as_ref().map(|taken| taken.ledger.clone()).unwrap_or_default();
+    let mut ledger = before.clone();
+    what(&mut ledger);
+    if ledger != before {
+        write(amqp, names, &ledger, taken).await?;
+    }
+    Ok(Some(ledger))
+}
+
+/// Writes it in the place of what was taken.
+async fn write(
+    amqp: &Amqp,
+    names: &Names,
+    ledger: &Ledger,
+    instead: Option<Taken>,
+) -> Result<(), RabbitFailure> {
+    amqp.confirm_select(ConfirmSelectOptions::default()).await?;
     let properties = BasicProperties::default().with_delivery_mode(2);
     let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-    let queue = names.ledger();
     let text = ledger.text();
-    let confirm = amqp.basic_publish("".into(), queue, options, text.as_bytes(), properties).await?.await?;
+    let sent = amqp.basic_publish("".into(), names.ledger(), options, text.as_bytes(), properties);
+    let confirm = sent.await?.await?;
     if !confirm.is_ack() || confirm.take_message().is_some() {
         return Err(RabbitFailure::Nacked);
     }
-    if let Some(last) = last {
+    if let Some(Taken { last, .. }) = instead {
         amqp.basic_ack(last, BasicAckOptions { multiple: true }).await?;
     }
-    Ok(ledger)
+    Ok(())
 }
 
-/// All there is, and the delivery tag of the last.
-async fn take(amqp: &Amqp, names: &Names) -> Result<Option<(Ledger, u64)>, RabbitFailure> {
-    let mut taken: Option<(Ledger, u64)> = None;
+async fn take(amqp: &Amqp, names: &Names) -> Result<Option<Taken>, RabbitFailure> {
+    let mut taken: Option<Taken> = None;
     while let Some(message) = amqp.basic_get(names.ledger(), BasicGetOptions::default()).await? {
-        let tag = message.delivery.delivery_tag;
+        let last = message.delivery.delivery_tag;
         let more = Ledger::parse(&String::from_utf8_lossy(&message.delivery.data));
-        let (mut ledger, _) = taken.take().unwrap_or_default();
+        let before = taken.take().map(|taken| (taken.ledger, taken.records));
+        let (mut ledger, records) = before.unwrap_or_default();
         more.entries.into_values().for_each(|entry| ledger.join(entry));
-        taken = Some((ledger, tag));
+        taken = Some(Taken { ledger, last, records: records + 1 });
     }
     Ok(taken)
 }

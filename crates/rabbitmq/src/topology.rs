@@ -26,7 +26,8 @@ pub(crate) async fn ensure(core: &Core, specs: &[ChannelSpec], mode: Ensure) -> 
     if specs.is_empty() {
         return Ok(());
     }
-    let known = read_ledger(core, |_| true).await.map_err(unavailable)?.unwrap_or_default();
+    let written = read_ledger(core, |_| true).await.map_err(unavailable)?;
+    let known = written.clone().unwrap_or_default();
     for spec in specs {
         compare(core, &known, spec).await?;
     }
@@ -36,7 +37,7 @@ pub(crate) async fn ensure(core: &Core, specs: &[ChannelSpec], mode: Ensure) -> 
                 verify(core, spec).await?;
             }
         }
-        Ensure::Create => create(core, specs, &known).await?,
+        Ensure::Create => create(core, specs, written).await?,
     }
     for spec in specs {
         // Groups that other processes declared get their copies from this one, too.
@@ -91,7 +92,7 @@ async fn verify(core: &Core, spec: &ChannelSpec) -> Result<(), TopologyError> {
 }
 
 /// Declares what channels consist of, then writes down what they are.
-async fn create(core: &Core, specs: &[ChannelSpec], known: &Ledger) -> Result<(), TopologyError> {
+async fn create(core: &Core, specs: &[ChannelSpec], written: Option<Ledger>) -> Result<(), TopologyError> {
     let shared = shared_items(core, specs);
     core.control.declare(&shared).await.map_err(|refusal| refused(&specs[0], refusal))?;
     for spec in specs {
@@ -100,14 +101,13 @@ async fn create(core: &Core, specs: &[ChannelSpec], known: &Ledger) -> Result<()
             .await
             .map_err(|refusal| refused(spec, refusal))?;
     }
-    let mut wanted = known.clone();
+    let mut wanted = written.clone().unwrap_or_default();
     specs.iter().for_each(|spec| wanted.join(entry(spec)));
-    if wanted == *known {
+    if written.as_ref() == Some(&wanted) {
         return Ok(());
     }
-    let amqp = core.control.fresh().await.map_err(unavailable)?;
     let write = |ledger: &mut Ledger| specs.iter().for_each(|spec| ledger.join(entry(spec)));
-    ledger::change(&amqp, &core.names, write).await.map_err(unavailable)?;
+    change_ledger(core, written.is_none(), write).await.map_err(unavailable)?;
     core.members.tell_changed();
     Ok(())
 }
@@ -147,8 +147,7 @@ pub(crate) async fn remove(core: &Core, channel: &Channel) -> Result<(), Topolog
     }
     // First what publishers and consumers look for, so that nobody begins to use it any more.
     core.catalog.forget(&channel.name);
-    let amqp = core.control.fresh().await.map_err(unavailable)?;
-    ledger::change(&amqp, names, |ledger| ledger.remove(&channel.name)).await.map_err(unavailable)?;
+    change_ledger(core, false, |ledger| ledger.remove(&channel.name)).await.map_err(unavailable)?;
     core.control.delete(queues, exchanges).await.map_err(unavailable)?;
     core.members.tell_changed();
     Ok(())
@@ -172,8 +171,7 @@ pub(crate) async fn ensure_level(
     }
     let before = group.ready_levels.fetch_max(level + 1, Ordering::Relaxed);
     // Others must know which queues to count and to delete.
-    let amqp = core.control.fresh().await?;
-    let written = ledger::change(&amqp, &core.names, |ledger| ledger.join(channel.entry())).await;
+    let written = change_ledger(core, false, |ledger| ledger.join(channel.entry())).await;
     if let Err(error) = written {
         group.ready_levels.store(before, Ordering::Relaxed);
         return Err(error);
@@ -208,6 +206,25 @@ async fn read_ledger(core: &Core, enough: impl Fn(&Ledger) -> bool) -> Result<Op
         tokio::time::sleep(LOOK).await;
     }
     Ok(seen)
+}
+
+/// Changes the ledger, waiting while somebody has it in hand. When nobody wrote it yet, or whoever has it keeps it, it is begun
+/// anew; what there is twice is joined later.
+async fn change_ledger(
+    core: &Core,
+    begin: bool,
+    what: impl Fn(&mut Ledger) + Send + Sync,
+) -> Result<(), RabbitFailure> {
+    for look in 1..=LOOKS {
+        let amqp = core.control.fresh().await?;
+        let changed = ledger::change(&amqp, &core.names, begin || look == LOOKS, &what).await?;
+        amqp.close(200, "changed".into()).await?;
+        if changed.is_some() {
+            break;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(())
 }
 
 fn entry(spec: &ChannelSpec) -> Entry {
