@@ -183,6 +183,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_relative_path_starts_at_the_configurations_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let context = Context { folder: folder.path().into(), ..context() };
+        let settings: FileSettings = serde_json::from_str(r#"{"path": "./sub/events.jsonl"}"#).unwrap();
+        let file = File::connect(settings.clone(), &context).await.unwrap();
+        file.deliver(&delivery(event().json("1").build().unwrap(), None)).await.unwrap();
+        assert!(folder.path().join("sub/events.jsonl").is_file());
+        fs::create_dir(folder.path().join("folder")).unwrap();
+        let settings: FileSettings = serde_json::from_str(r#"{"path": "folder"}"#).unwrap();
+        assert_eq!(File::connect(settings, &context).await.unwrap_err().field, "path");
+    }
+
+    #[tokio::test]
     async fn half_a_line_and_a_rotation_cost_no_delivery() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.jsonl");

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -14,6 +15,7 @@ pub(crate) fn context() -> Context {
     Context {
         name: "shop".to_owned(),
         instance: "test".to_owned(),
+        folder: Path::new(".").into(),
         secrets: Secrets::default(),
         catalogue: Arc::new(TypeCatalogue::canonical()),
     }

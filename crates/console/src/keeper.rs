@@ -3,28 +3,30 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use bytes::Bytes;
 use chrono::Utc;
-use metrics::counter;
+use metrics::{counter, gauge, histogram};
+use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 use trunkline_sdk::broker::{
-    Broker, ChannelName, ConsumeError, GroupName, HandOverError, Intake, Intaken, Position, Received,
-    Settler, Start,
+    Broker, ChannelName, ConsumeError, GroupName, HandOverError, Intake, Intaken, Received, Settler, Start,
 };
-use trunkline_sdk::config::Shared;
+use trunkline_sdk::config::{Shared, code};
 use trunkline_sdk::core::dead_letter::Contents;
 use trunkline_sdk::core::journey::JourneyRecord;
 use trunkline_sdk::core::{DeadLetter, DeadLetterReason};
 use trunkline_sdk::metric;
+use trunkline_sdk::service::Pauses;
 use trunkline_sdk::store::words::Word;
 use trunkline_sdk::store::{JourneyEntry, Store, StoreError};
 
-/// Runs until `shutdown`.
+use crate::traced;
+
+/// Runs until `shutdown`. An intake that ended is opened again: what was not settled comes again.
 ///
 /// # Errors
 /// [`ConsumeError`] when the channels can't be consumed any more; what was not stored is still on the broker.
@@ -33,6 +35,27 @@ pub async fn run(
     store: Store,
     mut configuration: watch::Receiver<Arc<Shared>>,
     shutdown: CancellationToken,
+) -> Result<(), ConsumeError> {
+    let mut pauses = Pauses::of_hand_over();
+    loop {
+        match take_in(&*broker, &store, &mut configuration, &shutdown).await {
+            Err(cause @ ConsumeError::Fatal(_)) if !shutdown.is_cancelled() => {
+                error!(%cause, "dead letters and journeys can't be taken in; trying again");
+                tokio::select! {
+                    () = shutdown.cancelled() => return Ok(()),
+                    () = tokio::time::sleep(pauses.longer()) => {}
+                }
+            }
+            ended => return ended,
+        }
+    }
+}
+
+async fn take_in(
+    broker: &dyn Broker,
+    store: &Store,
+    configuration: &mut watch::Receiver<Arc<Shared>>,
+    shutdown: &CancellationToken,
 ) -> Result<(), ConsumeError> {
     let mut channels = channels(&configuration.borrow_and_update());
     let listed: Vec<ChannelName> = channels.iter().cloned().collect();
@@ -46,15 +69,21 @@ pub async fn run(
                 let wanted = self::channels(&configuration.borrow_and_update());
                 follow(intake.as_mut(), &mut channels, wanted).await;
             }
-            taken = intake.next() => match taken? {
-                Intaken::Batch(batch) => {
-                    let kept = keep(&store, settler.as_ref(), batch);
+            taken = intake.next() => match taken {
+                Ok(Intaken::Batch(batch)) => {
+                    let kept = keep(store, settler.as_ref(), batch);
                     tokio::select! {
                         kept = kept => kept?,
                         () = shutdown.cancelled() => return Ok(()),
                     }
                 }
-                Intaken::Assigned(_) | Intaken::Revoking(..) | Intaken::Lost(_) => {}
+                Ok(Intaken::Assigned(_) | Intaken::Revoking(..) | Intaken::Lost(_)) => {}
+                // The intake goes on with the other channels.
+                Err(ConsumeError::Damaged { channel, detail }) => {
+                    error!(code = code::CHANNEL_DAMAGED, %channel, detail, "a channel is damaged; what it still holds is not taken in until that is repaired");
+                    gauge!(metric::CHANNEL_DAMAGED, "channel" => channel.to_string()).set(1.0);
+                }
+                Err(error) => return Err(error),
             },
         }
     }
@@ -87,12 +116,14 @@ async fn follow(
 
 /// Stores a batch, however long the store is away, then settles it.
 async fn keep(store: &Store, settler: &dyn Settler, batch: Vec<Received>) -> Result<(), ConsumeError> {
+    // They end when everything is stored and settled.
+    let _spans = traced::kept(&batch);
     let mut letters = Vec::new();
-    let mut journeys: Vec<(Position, JourneyRecord)> = Vec::new();
+    let mut journeys: Vec<JourneyEntry> = Vec::new();
     for record in &batch {
         if record.channel == ChannelName::journey() {
             match JourneyRecord::decode(record.value.clone()) {
-                Ok(journey) => journeys.push((record.position, journey)),
+                Ok(journey) => journeys.push(entry(record, journey)),
                 Err(error) => {
                     error!(%error, position = ?record.position, "a journey record can't be read; it is left out of the account");
                 }
@@ -101,19 +132,24 @@ async fn keep(store: &Store, settler: &dyn Settler, batch: Vec<Received>) -> Res
             letters.push((origin(&record.channel), dead_letter(record)));
         }
     }
-    let mut pauses = pauses();
+    let mut pauses = Pauses::of_hand_over();
     while let Err(error) = store_all(store, &letters, &journeys).await {
         counter!(metric::STORE_FAILURES, "service" => "console").increment(1);
         error!(%error, "the store does not take dead letters; they wait on the broker");
-        tokio::time::sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
+        tokio::time::sleep(pauses.longer()).await;
     }
     let mut receipts: Vec<_> = batch.into_iter().map(|record| record.receipt).collect();
     loop {
+        let started = Instant::now();
         match settler.hand_over(receipts, Vec::new()).await {
-            Ok(()) => return Ok(()),
+            Ok(()) => {
+                let took = started.elapsed().as_secs_f64();
+                histogram!(metric::HAND_OVER_DURATION, "service" => "console").record(took);
+                return Ok(());
+            }
             Err(HandOverError::Unavailable { inputs, .. } | HandOverError::Refused { inputs, .. }) => {
                 receipts = inputs;
-                tokio::time::sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
+                tokio::time::sleep(pauses.longer()).await;
             }
             Err(HandOverError::Fenced) => return Err(ConsumeError::Fenced),
         }
@@ -123,7 +159,7 @@ async fn keep(store: &Store, settler: &dyn Settler, batch: Vec<Received>) -> Res
 async fn store_all(
     store: &Store,
     letters: &[(String, DeadLetter)],
-    journeys: &[(Position, JourneyRecord)],
+    journeys: &[JourneyEntry],
 ) -> Result<(), StoreError> {
     if !letters.is_empty() {
         store.insert_dead_letters(letters).await?;
@@ -133,17 +169,19 @@ async fn store_all(
         }
     }
     if !journeys.is_empty() {
-        let entries: Vec<_> = journeys
-            .iter()
-            .map(|(position, record)| JourneyEntry {
-                partition: position.partition,
-                offset: position.offset,
-                record: record.clone(),
-            })
-            .collect();
-        store.insert_journey(&entries).await?;
+        store.insert_journey(journeys).await?;
     }
     Ok(())
+}
+
+/// What a journey record is known by in the store, so that it counts once however often it comes: its content. Not its
+/// place on the broker: a hand-over that was tried again may have stored it at two, and not every engine has places that
+/// last. Its writer's name and its time are part of the content.
+fn entry(record: &Received, journey: JourneyRecord) -> JourneyEntry {
+    let digest = Sha256::digest(&record.value);
+    let mut known_by = [0; 8];
+    known_by.copy_from_slice(&digest[..8]);
+    JourneyEntry { partition: 0, offset: i64::from_be_bytes(known_by), record: journey }
 }
 
 /// The part of a channel's name behind `dead.`.
@@ -162,11 +200,4 @@ fn dead_letter(record: &Received) -> DeadLetter {
         time: Utc::now(),
         dropped_body: None,
     })
-}
-
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
-fn pauses() -> impl Iterator<Item = Duration> {
-    let pauses = ExponentialBuilder::default().with_min_delay(Duration::from_millis(50));
-    pauses.with_max_delay(LONGEST_PAUSE).with_jitter().without_max_times().build()
 }

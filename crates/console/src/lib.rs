@@ -12,6 +12,7 @@ pub mod replay;
 pub mod settings;
 
 mod service;
+mod traced;
 
 pub use service::run;
 pub use settings::ConsoleSettings;

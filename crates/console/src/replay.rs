@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use chrono::Utc;
-use metrics::counter;
+use metrics::{counter, histogram};
 use tokio::sync::Notify;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
@@ -23,10 +23,12 @@ use trunkline_sdk::store::{ItemOutcome, Replay, ReplayItem, Store, StoreError};
 
 mod batch;
 mod pace;
+mod portion;
 pub mod render;
 
 use batch::Maker;
 use pace::Pace;
+use portion::Portion;
 use render::Sources;
 
 /// The origin of webhooks that did not normalize.
@@ -34,6 +36,8 @@ pub(crate) const GATEWAY: &str = "gateway";
 
 /// Items of one publish, at most: what a crash may send twice, and what is in memory of one replay.
 pub const BATCH: u32 = 100;
+/// Bytes of one publish: no further item is added beyond them.
+pub const BATCH_BYTES: usize = 8 << 20;
 /// Replays that are worked on at once; a slow one stops no other.
 const AT_ONCE: usize = 16;
 /// How long a console that works on a replay is trusted to be alive.
@@ -117,6 +121,7 @@ impl Worker {
     async fn work(&self, replay: &Replay, shutdown: &CancellationToken) -> Result<(), StoreError> {
         let id = &replay.made.id;
         let mut pace = Pace::new(replay.made.rate);
+        let mut portion = Portion::new();
         let mut claimed: Option<Instant> = None;
         loop {
             // Items are fetched after the wait: what an operator cancels meanwhile is not sent.
@@ -132,14 +137,13 @@ impl Worker {
                 }
                 claimed = Some(Instant::now());
             }
-            let items = self.store.next_items(id, pace.batch(BATCH), Utc::now()).await?;
+            let items = self.store.next_items(id, pace.batch(portion.items()), Utc::now()).await?;
             if items.is_empty() {
                 info!(replay = id, destination = replay.made.destination, "a replay is over");
                 return Ok(());
             }
             pace.went(items.len());
-            let wanted = items.len();
-            let outcomes = self.send(replay, items).await;
+            let (outcomes, wanted) = self.send(replay, items, &mut portion).await;
             let marked = outcomes.len();
             if marked > 0 {
                 self.store.mark_items(id, &outcomes, Utc::now()).await?;
@@ -156,30 +160,39 @@ impl Worker {
         }
     }
 
-    /// Publishes items and says what is to be marked; those that are not among it are tried again, with their generation,
-    /// which makes a second copy one replay.
-    async fn send(&self, replay: &Replay, items: Vec<ReplayItem>) -> Vec<(u64, ItemOutcome)> {
+    /// Publishes items, from the first on as many as are not too long together, and says of how many it tried what is to be
+    /// marked; those that are not among it are tried again, with their generation, which makes a second copy one replay.
+    async fn send(
+        &self,
+        replay: &Replay,
+        items: Vec<ReplayItem>,
+        portion: &mut Portion,
+    ) -> (Vec<(u64, ItemOutcome)>, usize) {
         let (made, instance) = (replay.made.clone(), self.instance.clone());
         let (rules, sources) = (self.rules.load_full(), self.sources.load_full());
-        let max_record = self.max_record;
+        let (max_record, wanted) = (self.max_record, items.len());
         // Transforms block for as long as they run.
         let making = tokio::task::spawn_blocking(move || {
             let now = Utc::now();
             let (replay, rules, sources, instance) = (&made, &*rules, &*sources, &*instance);
-            Maker { replay, rules, sources, instance, max_record, now }.batch(&items)
+            Maker { replay, rules, sources, instance, max_record, now }.batch(&items, BATCH_BYTES)
         });
         let mut batch = match making.await {
             Ok(batch) => batch,
             Err(error) => {
                 error!(replay = replay.made.id, %error, "a replay's deliveries could not be made");
-                return Vec::new();
+                return (Vec::new(), wanted);
             }
         };
+        let (tried, bytes) = batch.size();
+        portion.took(tried, bytes);
+        let started = Instant::now();
         let published = self.broker.publish(batch.take()).await;
+        histogram!(metric::PUBLISH_DURATION, "service" => "console").record(started.elapsed().as_secs_f64());
         if let Err(error) = &published {
             error!(replay = replay.made.id, %error, "the broker does not take all of a replay's deliveries");
         }
-        batch.outcomes(published)
+        (batch.outcomes(published), tried)
     }
 }
 

@@ -5,17 +5,16 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
-use chrono::Utc;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 use trunkline_rules::RuleSet;
 use trunkline_sdk::broker::ConsumeError;
 use trunkline_sdk::config::{KeyEntry, KeyRing, Shared, check_listen};
 use trunkline_sdk::core::DestinationName;
 use trunkline_sdk::core::config::Diagnostics;
 use trunkline_sdk::registry::MadeSource;
-use trunkline_sdk::service::{Host, ServiceError};
+use trunkline_sdk::service::{Host, ServiceError, keep_pruned};
 use trunkline_sdk::store::Store;
 
 use crate::api::{self, Console};
@@ -73,7 +72,7 @@ pub async fn run(host: Host, settings: ConsoleSettings) -> anyhow::Result<()> {
     let working = guarded(&stop, worker.run(stop.clone()));
     let serving = guarded(&stop, serve(listener, api::routes(console.clone()), stop.clone(), host.grace));
     let following = guarded(&stop, follow(host.clone(), console, stop.clone()));
-    let pruning = prune(host.store.clone(), settings.journey_keep.0, stop.clone());
+    let pruning = prune(&host.store, &settings, &stop);
     host.ready("console");
     let (kept, (), served, (), ()) = tokio::join!(keeping, working, serving, following, pruning);
     served.context("the console's listener failed")?;
@@ -162,29 +161,13 @@ async fn reload(host: &Host, console: &Console, shared: Arc<Shared>) -> anyhow::
     Ok(())
 }
 
-/// Forgets journeys older than they are kept.
-async fn prune(store: Store, keep: Duration, stop: CancellationToken) {
-    const EVERY: Duration = Duration::from_secs(60);
-    const AT_ONCE: u32 = 10_000;
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(EVERY) => {}
-        }
-        let Some(before) =
-            chrono::Duration::from_std(keep).ok().and_then(|keep| Utc::now().checked_sub_signed(keep))
-        else {
-            continue;
-        };
-        loop {
-            match store.prune_journeys(before, AT_ONCE).await {
-                Ok(forgotten) if forgotten >= u64::from(AT_ONCE) => {}
-                Ok(_) => break,
-                Err(error) => {
-                    warn!(%error, "old journeys were not forgotten; tried again in a minute");
-                    break;
-                }
-            }
-        }
-    }
+/// Forgets journeys and settled dead letters that are older than they are kept.
+async fn prune(store: &Store, settings: &ConsoleSettings, stop: &CancellationToken) {
+    let journeys = keep_pruned("journeys", settings.journey_keep.0, stop.clone(), |before, at_once| {
+        store.prune_journeys(before, at_once)
+    });
+    let settled = keep_pruned("dead letters", settings.keep_settled.0, stop.clone(), |before, at_once| {
+        store.prune_settled(before, at_once)
+    });
+    tokio::join!(journeys, settled);
 }

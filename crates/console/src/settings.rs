@@ -22,6 +22,8 @@ pub struct ConsoleSettings {
     pub max_replays: u32,
     /// How long journeys can be asked.
     pub journey_keep: DurationSetting,
+    /// How long dead letters are kept that were delivered, discarded or became dead letters again.
+    pub keep_settled: DurationSetting,
 }
 
 impl Default for ConsoleSettings {
@@ -32,6 +34,7 @@ impl Default for ConsoleSettings {
             keys: Vec::new(),
             max_replays: 5,
             journey_keep: DurationSetting(Duration::from_secs(7 * 24 * 3600)),
+            keep_settled: DurationSetting(Duration::from_secs(30 * 24 * 3600)),
         }
     }
 }

@@ -39,7 +39,8 @@ pub(crate) fn checksum_with(numbers: &[i64], blob: &[u8]) -> u32 {
 
 /// Headers, each as length of name, name, length of value, value; lengths are little-endian, 32 bits.
 pub(crate) fn encode_headers(headers: &Headers) -> Vec<u8> {
-    let mut encoded = Vec::new();
+    let length = headers.iter().map(|(name, value)| 8 + name.len() + value.len()).sum();
+    let mut encoded = Vec::with_capacity(length);
     for (name, value) in headers {
         for part in [name.as_bytes(), value] {
             // A part that long is refused before, by the channel's longest record.

@@ -8,30 +8,28 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use trunkline_sdk::config::Scope;
-use trunkline_sdk::service::TraceContext;
+use trunkline_sdk::trace::Span;
 
-use crate::cloudevents;
-use crate::intake::{Acceptance, Refused, Submission};
+use crate::intake::{Acceptance, Refused};
 use crate::problem::Problem;
 use crate::service::Gateway;
+use crate::{cloudevents, traced};
 
 /// Takes events. 202 with `{"accepted": n, "duplicates": n}` only after the broker confirmed.
 pub(crate) async fn events(State(gateway): State<Arc<Gateway>>, request: Request) -> Response {
-    match accept(&gateway, request).await {
-        Ok(response) => response,
-        Err(problem) => problem.into_response(),
-    }
+    let mut span = traced::request("/v1/events", &request);
+    let response = accept(&gateway, request, &span).await.unwrap_or_else(IntoResponse::into_response);
+    traced::answered(&mut span, response.status());
+    response
 }
 
-async fn accept(gateway: &Gateway, request: Request) -> Result<Response, Problem> {
-    let caller = gateway.authorize(request.headers(), Scope::Publish)?;
+async fn accept(gateway: &Gateway, request: Request, span: &Span) -> Result<Response, Problem> {
+    let caller = gateway.authorize(&request, Scope::Publish)?;
     gateway.throttle(&caller)?;
     let (parts, body) = request.into_parts();
     let body = gateway.read_body(&parts.headers, body).await?;
     let events = cloudevents::read(&parts.headers, body)?;
-    let trace = TraceContext::from_headers(&parts.headers).child();
-    let submission = Submission { events, headers: trace.record_headers() };
-    let accepted = gateway.intake.submit(submission).await.map_err(refused)?;
+    let accepted = traced::submit(&gateway.intake, Some(span), events).await.map_err(refused)?;
     Ok(answer(StatusCode::ACCEPTED, &accepted, Body::empty))
 }
 

@@ -14,13 +14,13 @@ use tracing::{error, warn};
 use trunkline_sdk::broker::{ChannelName, Outgoing};
 use trunkline_sdk::core::dead_letter::{Contents, RawRequest};
 use trunkline_sdk::core::{DeadLetter, DeadLetterReason};
-use trunkline_sdk::service::TraceContext;
+use trunkline_sdk::trace::Span;
 use trunkline_sdk::{WebhookRequest, metric};
 
 use crate::api::{answer, refused};
-use crate::intake::Submission;
 use crate::problem::Problem;
 use crate::service::Gateway;
+use crate::traced;
 
 /// Headers that never reach a dead letter: they carry secrets, or a signature that outlives its use.
 const WITHHELD: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
@@ -31,17 +31,16 @@ pub(crate) async fn webhook(
     Path(name): Path<String>,
     request: Request,
 ) -> Response {
-    match accept(&gateway, name, request).await {
-        Ok(response) => response,
-        Err(problem) => problem.into_response(),
-    }
+    let mut span = traced::request("/hooks/{source}", &request);
+    let response = accept(&gateway, name, request, &span).await.unwrap_or_else(IntoResponse::into_response);
+    traced::answered(&mut span, response.status());
+    response
 }
 
-async fn accept(gateway: &Gateway, name: String, request: Request) -> Result<Response, Problem> {
+async fn accept(gateway: &Gateway, name: String, request: Request, span: &Span) -> Result<Response, Problem> {
     let source = gateway.source(&name).ok_or_else(|| Problem::unknown_source(&name))?;
     let (parts, body) = request.into_parts();
     let body = gateway.read_body(&parts.headers, body).await?;
-    let trace = TraceContext::from_headers(&parts.headers).child();
     let request = webhook_request(gateway, name, parts, body);
     if let Err(refusal) = source.verify(&request) {
         counter!(metric::GATEWAY_UNSIGNED, "source" => request.source.clone()).increment(1);
@@ -50,13 +49,12 @@ async fn accept(gateway: &Gateway, name: String, request: Request) -> Result<Res
     }
     let normalized = match source.normalize(&request) {
         Ok(normalized) => normalized,
-        Err(error) => return keep(gateway, request, error.to_string()).await,
+        Err(error) => return keep(gateway, request, error.to_string(), span).await,
     };
     if normalized.events.is_empty() {
         return Ok((StatusCode::OK, normalized.answer).into_response());
     }
-    let submission = Submission { events: normalized.events, headers: trace.record_headers() };
-    let accepted = gateway.intake.submit(submission).await.map_err(refused)?;
+    let accepted = traced::submit(&gateway.intake, Some(span), normalized.events).await.map_err(refused)?;
     Ok(answer(StatusCode::OK, &accepted, || Body::from(normalized.answer)))
 }
 
@@ -68,7 +66,12 @@ fn webhook_request(gateway: &Gateway, source: String, parts: Parts, body: Bytes)
 
 /// An authenticated webhook that does not normalize is kept whole, and the platform is told it arrived: sent again it
 /// would fail again, and after some failures platforms switch a webhook off.
-async fn keep(gateway: &Gateway, request: WebhookRequest, detail: String) -> Result<Response, Problem> {
+async fn keep(
+    gateway: &Gateway,
+    request: WebhookRequest,
+    detail: String,
+    span: &Span,
+) -> Result<Response, Problem> {
     error!(
         source = request.source,
         detail, "an authenticated webhook did not normalize; it is a dead letter of the gateway"
@@ -91,7 +94,8 @@ async fn keep(gateway: &Gateway, request: WebhookRequest, detail: String) -> Res
         time: Utc::now(),
         dropped_body: None,
     };
-    let record = Outgoing::new(ChannelName::dead_gateway(), Bytes::from(request.source), dead.encode());
+    let mut record = Outgoing::new(ChannelName::dead_gateway(), Bytes::from(request.source), dead.encode());
+    record.headers = span.context().record_headers();
     match gateway.broker.publish(vec![record]).await {
         Ok(()) => {
             counter!(metric::GATEWAY_NOT_NORMALIZED).increment(1);

@@ -49,6 +49,18 @@ pub enum Refused {
     Overloaded,
 }
 
+impl Refused {
+    /// The refusal in one word.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Refused::Unavailable => "unavailable",
+            Refused::Full => "full",
+            Refused::TooLarge { .. } => "too_large",
+            Refused::Overloaded => "overloaded",
+        }
+    }
+}
+
 /// What is published for a request.
 #[derive(Debug, Clone)]
 pub struct Submission {

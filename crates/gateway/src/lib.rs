@@ -19,7 +19,7 @@ mod linger;
 mod polling;
 mod service;
 mod times;
-mod window;
+mod traced;
 
 pub use service::run;
 pub use settings::GatewaySettings;

@@ -14,7 +14,8 @@ use trunkline_sdk::source::EmitHost;
 use trunkline_sdk::store::Store;
 use trunkline_sdk::{EmitError, Emitter, Event};
 
-use crate::intake::{Intake, Refused, Submission};
+use crate::intake::{Intake, Refused};
+use crate::traced;
 
 /// A source that fetches: its configured name, its entry, and the source as first made.
 pub(crate) type Polling = (String, SourceEntry, Box<dyn AnySource>);
@@ -66,8 +67,7 @@ struct EmitTo {
 impl EmitHost for EmitTo {
     async fn emit(&self, events: Vec<Event>, cursor: Option<String>) -> Result<(), EmitError> {
         if !events.is_empty() {
-            let submission = Submission { events, headers: Vec::new() };
-            self.intake.submit(submission).await.map_err(|refused| match refused {
+            traced::submit(&self.intake, None, events).await.map_err(|refused| match refused {
                 Refused::TooLarge { .. } => EmitError::Refused { index: 0, problem: refused.to_string() },
                 refused => EmitError::Unavailable(Box::new(refused)),
             })?;

@@ -40,6 +40,12 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "forbidden", "The key lacks a scope", detail)
     }
 
+    /// 403: a gateway without keys was called by another name than this machine's own.
+    pub fn foreign_host() -> Self {
+        let detail = "Without gateway.keys the gateway takes events only where it is called `localhost` or by a loopback address, so that no web page can publish by a name of its own. Call it by 127.0.0.1, or configure gateway.keys.";
+        Self::new(StatusCode::FORBIDDEN, "foreign_host", "Not by this name", detail)
+    }
+
     /// 404: no such source.
     pub fn unknown_source(name: &str) -> Self {
         let detail = format!("No webhook source `{}` is configured here.", name.escape_debug());

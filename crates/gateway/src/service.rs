@@ -9,27 +9,27 @@ use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Body;
-use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST};
-use axum::http::request::Parts;
+use axum::extract::Request;
 use axum::http::HeaderMap;
+use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST};
 use axum::routing::post;
 use bytes::Bytes;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use http_body_util::{BodyExt, Limited};
 use tracing::info;
+use trunkline_sdk::AnyWebhookSource;
 use trunkline_sdk::broker::Broker;
 use trunkline_sdk::config::{AuthError, Caller, KeyEntry, KeyRing, Scope, Shared, check_listen};
 use trunkline_sdk::core::config::Diagnostics;
 use trunkline_sdk::registry::MadeSource;
-use trunkline_sdk::service::{Host, ServiceError};
-use trunkline_sdk::AnyWebhookSource;
+use trunkline_sdk::service::{Host, ServiceError, is_meant_for_this_machine, keep_pruned};
 
 use crate::intake::{Intake, IntakeParts};
 use crate::polling::{self, Polling};
 use crate::problem::Problem;
 use crate::settings::GatewaySettings;
-use crate::{api, hooks, server, window};
+use crate::{api, hooks, server};
 
 type Sources = BTreeMap<String, Arc<dyn AnyWebhookSource>>;
 type KeyRate = (DefaultKeyedRateLimiter<String>, DefaultClock);
@@ -46,7 +46,12 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     /// Who is calling, if they may.
-    pub(crate) fn authorize(&self, headers: &HeaderMap, scope: Scope) -> Result<Caller, Problem> {
+    pub(crate) fn authorize(&self, request: &Request, scope: Scope) -> Result<Caller, Problem> {
+        let keys = self.keys.load();
+        let headers = request.headers();
+        if keys.is_empty() && !is_meant_for_this_machine(headers, request.uri()) {
+            return Err(Problem::foreign_host());
+        }
         let header = match headers.get(AUTHORIZATION) {
             None => None,
             Some(value) => Some(value.to_str().map_err(|_| {
@@ -55,7 +60,7 @@ impl Gateway {
                 )
             })?),
         };
-        let caller = self.keys.load().authenticate(header).map_err(|error| match error {
+        let caller = keys.authenticate(header).map_err(|error| match error {
             AuthError::Missing => {
                 Problem::unauthenticated("Send `Authorization: Bearer KEY` with a key of gateway.keys.")
             }
@@ -153,7 +158,12 @@ pub async fn run(host: Host, settings: GatewaySettings) -> anyhow::Result<()> {
         header_timeout: settings.header_timeout.0,
         grace: host.grace,
     };
-    let pruning = tokio::spawn(window::prune(host.store.clone(), settings.dedupe.0));
+    let store = host.store.clone();
+    let forget = move |before, at_once| {
+        let store = store.clone();
+        async move { store.prune_seen(before, at_once).await }
+    };
+    let pruning = tokio::spawn(keep_pruned("seen ids", settings.dedupe.0, host.shutdown.clone(), forget));
     host.ready("gateway");
     let ended = server::serve(listener, routes(gateway.clone()), limits, host.shutdown.clone()).await;
     following.abort();

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use backon::{BackoffBuilder, ExponentialBuilder};
 use chrono::Utc;
 use thiserror::Error;
 use tokio::sync::mpsc;
@@ -18,6 +17,7 @@ use trunkline_sdk::broker::{
     ConsumeError, HandOverError, Intake, Intaken, Outgoing, PublishFailure, Receipt, Received, RecordFailure,
     Settler,
 };
+use trunkline_sdk::service::Pauses;
 
 use crate::convert::{Converted, Converter};
 use crate::measure;
@@ -160,7 +160,7 @@ async fn hand_over(
     mut inputs: Vec<Receipt>,
     outputs: Vec<Outgoing>,
 ) -> Result<(), FlowError> {
-    let mut pauses = pauses();
+    let mut pauses = Pauses::of_hand_over();
     loop {
         let started = std::time::Instant::now();
         match settler.hand_over(inputs, outputs.clone()).await {
@@ -170,7 +170,7 @@ async fn hand_over(
             }
             Err(HandOverError::Unavailable { cause, inputs: back }) => {
                 inputs = back;
-                let pause = pauses.next().unwrap_or(LONGEST_PAUSE);
+                let pause = pauses.longer();
                 warn!(error = %cause, pause_ms = pause.as_millis() as u64, "the broker did not take a batch; it is tried again");
                 tokio::time::sleep(pause).await;
             }
@@ -186,16 +186,4 @@ async fn hand_over(
             Err(HandOverError::Fenced) => return Err(FlowError::Fenced),
         }
     }
-}
-
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
-/// Between tries of what a broker does not do now.
-pub(crate) fn pauses() -> impl Iterator<Item = Duration> {
-    ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(50))
-        .with_max_delay(LONGEST_PAUSE)
-        .with_jitter()
-        .without_max_times()
-        .build()
 }

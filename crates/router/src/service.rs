@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -12,10 +11,10 @@ use tracing::{error, info};
 use trunkline_rules::RuleSet;
 use trunkline_sdk::broker::{Broker, ChannelName, ConsumeError, GroupName, Start};
 use trunkline_sdk::core::config::Diagnostics;
-use trunkline_sdk::service::{Host, ServiceError};
+use trunkline_sdk::service::{Host, Pauses, ServiceError};
 
 use crate::convert::Converter;
-use crate::flow::{self, Flow, FlowError};
+use crate::flow::{Flow, FlowError};
 use crate::reload;
 
 /// How long saying goodbye to the broker may take.
@@ -77,7 +76,7 @@ async fn route(host: &Host, broker: &dyn Broker, rules: Arc<ArcSwap<RuleSet>>) -
         journey: host.shared.channels.journey,
         max_record: broker.capabilities().max_record.min(host.shared.channels.max_record),
     });
-    let mut pauses = flow::pauses();
+    let mut pauses = Pauses::of_hand_over();
     loop {
         let (converter, rules) = (converter.clone(), rules.clone());
         let routed = async {
@@ -90,7 +89,7 @@ async fn route(host: &Host, broker: &dyn Broker, rules: Arc<ArcSwap<RuleSet>>) -
         };
         match routed.await {
             Err(FlowError::Consume(cause @ ConsumeError::Fatal(_))) if !host.shutdown.is_cancelled() => {
-                let pause = pauses.next().unwrap_or(LAST_WORDS);
+                let pause = pauses.longer();
                 error!(%cause, pause_ms = pause.as_millis() as u64, "events can't be taken in; trying again");
                 host.not_ready("router", "events can't be taken in");
                 tokio::select! {

@@ -62,6 +62,8 @@ pub const CONSOLE_REPLAYED: &str = "trunkline_console_replayed_total";
 pub const CHANNEL_LAG: &str = "trunkline_channel_lag_records";
 /// Age of the oldest unsettled record. Labels `channel`, `group`.
 pub const CHANNEL_OLDEST: &str = "trunkline_channel_oldest_seconds";
+/// Alarm: 1 once records of a channel were found damaged. Label `channel`.
+pub const CHANNEL_DAMAGED: &str = "trunkline_channel_damaged";
 /// From publishing a batch to its confirmation. Label `service`.
 pub const PUBLISH_DURATION: &str = "trunkline_publish_duration_seconds";
 /// Records that were not stored. Label `failure`: `too_large`, `unroutable`, `full`, `unavailable`.
@@ -72,10 +74,16 @@ pub const HAND_OVER_DURATION: &str = "trunkline_hand_over_duration_seconds";
 pub const HAND_OVER_FAILURES: &str = "trunkline_hand_over_failures_total";
 /// Alarm: hand-overs that can't be done now and are tried until they can. Label `service`.
 pub const HAND_OVER_STUCK: &str = "trunkline_hand_over_stuck";
+/// Leases that this process got and gave up, a rebalance being several of them. Labels `channel`, `group`, `change`:
+/// `assigned`, `revoked`, `lost` (without having been revoked before: whatever was under way is done again elsewhere).
+pub const LEASE_CHANGES: &str = "trunkline_lease_changes_total";
 /// The store did not do what it was asked. Label `service`.
 pub const STORE_FAILURES: &str = "trunkline_store_failures_total";
 /// Alarm: 1 while the store can't be had. Label `service`.
 pub const STORE_UNREACHABLE: &str = "trunkline_store_unreachable";
+
+/// Exports of OpenTelemetry that a collector did not take. Label `signal`: `traces`, `metrics`.
+pub const TELEMETRY_FAILURES: &str = "trunkline_telemetry_failures_total";
 
 /// Memory in use.
 pub const PROCESS_MEMORY: &str = "process_resident_memory_bytes";
@@ -111,7 +119,11 @@ fn describe_services() {
     describe_counter!(ROUTER_EVENTS, Unit::Count, "Events routed, filtered or undecodable.");
     describe_counter!(ROUTER_DELIVERIES, Unit::Count, "Deliveries made, by subscription and destination.");
     describe_counter!(ROUTER_RULE_FAILURES, Unit::Count, "Conditions and transforms that failed.");
-    describe_gauge!(ROUTER_RESTRAINED, Unit::Count, "1 while programs get less time, having been stopped too often.");
+    describe_gauge!(
+        ROUTER_RESTRAINED,
+        Unit::Count,
+        "1 while programs get less time, having been stopped too often."
+    );
     describe_histogram!(ROUTER_BATCH_RECORDS, Unit::Count, "Records in a batch of the router.");
     describe_gauge!(ROUTER_SUBSCRIPTIONS, Unit::Count, "Subscriptions in use.");
     describe_counter!(CONSOLE_DEAD_LETTERS, Unit::Count, "Dead letters read into the store.");
@@ -133,13 +145,16 @@ fn describe_ground() {
     describe_counter!(CONFIG_RELOADS, Unit::Count, "Changed configurations, by outcome.");
     describe_gauge!(CHANNEL_LAG, Unit::Count, "Unsettled records, delayed ones included.");
     describe_gauge!(CHANNEL_OLDEST, Unit::Seconds, "Age of the oldest unsettled record.");
+    describe_gauge!(CHANNEL_DAMAGED, Unit::Count, "Alarm: 1 once records of a channel were found damaged.");
     describe_histogram!(PUBLISH_DURATION, Unit::Seconds, "From publishing a batch to its confirmation.");
     describe_counter!(PUBLISH_FAILURES, Unit::Count, "Records that were not stored.");
     describe_histogram!(HAND_OVER_DURATION, Unit::Seconds, "How long a hand-over took.");
     describe_counter!(HAND_OVER_FAILURES, Unit::Count, "Hand-overs that did not happen.");
     describe_gauge!(HAND_OVER_STUCK, Unit::Count, "Alarm: hand-overs that can't be done now.");
+    describe_counter!(LEASE_CHANGES, Unit::Count, "Leases assigned, revoked and lost.");
     describe_counter!(STORE_FAILURES, Unit::Count, "The store did not do what it was asked.");
     describe_gauge!(STORE_UNREACHABLE, Unit::Count, "Alarm: 1 while the store can't be had.");
+    describe_counter!(TELEMETRY_FAILURES, Unit::Count, "Exports that a collector did not take.");
     describe_gauge!(PROCESS_MEMORY, Unit::Bytes, "Memory in use.");
     describe_counter!(PROCESS_CPU, Unit::Seconds, "Processor time used.");
     describe_gauge!(PROCESS_FDS, Unit::Count, "Open file descriptors.");

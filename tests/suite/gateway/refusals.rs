@@ -54,8 +54,13 @@ async fn what_is_not_an_event_is_refused() {
         let problem = answer.expect(status).json();
         assert!(problem["detail"].as_str().unwrap().contains(says), "{headers:?} {body}: {problem}");
     }
+    // A page in a browser here, which reaches the gateway by a name of its own (DNS rebinding).
+    let foreign = [header("content-type", STRUCTURED), header("host", "page.example")];
+    let answer = bus.send(Method::POST, bus.gateway("/v1/events"), &foreign, good.as_str()).await;
+    assert_eq!(answer.expect(403).json()["type"], "urn:trunkline:problem:foreign_host");
     bus.send(Method::POST, bus.gateway("/nothing"), &[], "").await.expect(404);
-    bus.hook("nobody", &[], b"{}").await.expect(404);
+    // Platforms call webhooks by whatever name leads here; what they send is signed.
+    bus.hook("nobody", &[header("host", "hooks.example")], b"{}").await.expect(404);
     bus.send(Method::GET, bus.gateway("/v1/events"), &[], "").await.expect(405);
     assert_eq!(bus.settled(SOON).await["events"]["accepted"], 0);
 }

@@ -7,10 +7,11 @@ use trunkline_sdk::accepted::accepted;
 use trunkline_sdk::broker::{ChannelName, Outgoing, PublishError, PublishFailure};
 use trunkline_sdk::core::journey::{JourneyCounts, JourneyRecord, JourneyStep, Step};
 use trunkline_sdk::core::{Delivery, DestinationName, Event};
-use trunkline_sdk::service::TraceContext;
 use trunkline_sdk::store::{ItemOutcome, NewReplay, ReplayItem};
+use trunkline_sdk::trace::Span;
 
 use super::render::{Life, NewLife, Sources};
+use crate::traced;
 
 /// Records to publish together, and whose they are.
 pub(super) struct Batch {
@@ -20,8 +21,12 @@ pub(super) struct Batch {
     owners: Vec<Option<usize>>,
     /// What is to be marked, by the item's position, once all is published.
     outcomes: Vec<(u64, ItemOutcome)>,
+    /// Of all records.
+    bytes: usize,
     steps: Vec<JourneyStep>,
     counts: JourneyCounts,
+    /// The steps of traces that end with the batch.
+    spans: Vec<Span>,
 }
 
 /// What making a batch needs.
@@ -36,14 +41,17 @@ pub(super) struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    /// The records of `items` with their journey. Blocks for as long as transforms run.
-    pub(super) fn batch(&self, items: &[ReplayItem]) -> Batch {
+    /// The records of `items` with their journey; of as many as are needed for `max_bytes`, at least of one. Blocks for as
+    /// long as transforms run.
+    pub(super) fn batch(&self, items: &[ReplayItem], max_bytes: usize) -> Batch {
         let mut batch = Batch {
             outgoing: Vec::with_capacity(items.len() + 1),
             owners: Vec::with_capacity(items.len()),
             outcomes: Vec::with_capacity(items.len()),
+            bytes: 0,
             steps: Vec::with_capacity(items.len()),
             counts: JourneyCounts::default(),
+            spans: Vec::new(),
         };
         for item in items {
             let life = NewLife {
@@ -60,6 +68,9 @@ impl Maker<'_> {
             };
             let outcome = outcome.map_or_else(ItemOutcome::Skipped, |()| ItemOutcome::Sent);
             batch.outcomes.push((item.position, outcome));
+            if batch.bytes >= max_bytes {
+                break;
+            }
         }
         self.journal(&mut batch);
         batch
@@ -67,8 +78,10 @@ impl Maker<'_> {
 
     fn deliver(&self, batch: &mut Batch, delivery: &Delivery) -> Result<(), String> {
         let name = DestinationName::parse(&delivery.destination).map_err(|error| error.to_string())?;
-        let outgoing = Outgoing::new(ChannelName::deliver(&name), delivery.event.key(), delivery.encode());
-        self.push(batch, vec![traced(outgoing, &delivery.event)])?;
+        let mut outgoing =
+            Outgoing::new(ChannelName::deliver(&name), delivery.event.key(), delivery.encode());
+        batch.spans.extend(traced::replayed(&mut outgoing, &delivery.event, &self.replay.id));
+        self.push(batch, vec![outgoing])?;
         batch.counts.replayed += 1;
         batch.steps.push(JourneyStep::of_delivery(Step::Replayed, delivery, self.now));
         Ok(())
@@ -76,8 +89,13 @@ impl Maker<'_> {
 
     /// The events of a webhook are accepted now, as the gateway would have done.
     fn accept(&self, batch: &mut Batch, events: &[Event]) -> Result<(), String> {
-        let outgoing = events.iter().map(|event| traced(accepted(event, "console"), event));
-        self.push(batch, outgoing.collect())?;
+        let outgoing = events.iter().map(|event| {
+            let mut outgoing = accepted(event, "console");
+            batch.spans.extend(traced::replayed(&mut outgoing, event, &self.replay.id));
+            outgoing
+        });
+        let outgoing = outgoing.collect();
+        self.push(batch, outgoing)?;
         for event in events {
             batch.counts.accepted += 1;
             let step = JourneyStep::of(Step::Accepted, event, self.now);
@@ -92,6 +110,7 @@ impl Maker<'_> {
         if let Some(size) = records.iter().map(Outgoing::size).find(|size| *size > self.max_record) {
             return Err(format!("its record needs {size} bytes, the engine takes {}", self.max_record));
         }
+        batch.bytes += records.iter().map(Outgoing::size).sum::<usize>();
         batch.owners.extend(records.iter().map(|_| Some(batch.outcomes.len())));
         batch.outgoing.extend(records);
         Ok(())
@@ -118,6 +137,11 @@ impl Batch {
         std::mem::take(&mut self.outgoing)
     }
 
+    /// Of how many items it is, and the bytes of their records.
+    pub(super) fn size(&self) -> (usize, usize) {
+        (self.outcomes.len(), self.bytes)
+    }
+
     /// What is to be marked after a publish. An item of which a record may not be stored is not among it and stays pending;
     /// one of which a record never can be stored is skipped.
     pub(super) fn outcomes(self, published: Result<(), PublishError>) -> Vec<(u64, ItemOutcome)> {
@@ -141,13 +165,4 @@ impl Batch {
         }
         outcomes.into_iter().flatten().collect()
     }
-}
-
-/// With the trace that the event belongs to.
-fn traced(mut outgoing: Outgoing, event: &Event) -> Outgoing {
-    let state = event.text_attribute(TraceContext::STATE);
-    let context =
-        event.text_attribute(TraceContext::PARENT).and_then(|parent| TraceContext::parse(parent, state));
-    outgoing.headers.extend(context.iter().flat_map(|context| context.child().record_headers()));
-    outgoing
 }

@@ -24,7 +24,10 @@ async fn dead_letters_and_journeys_are_stored_once_however_often_they_come() {
     let world = World::start().await;
     let letter = dead("1", "crm", 1);
     let counts = JourneyCounts { attempts: 3, ..JourneyCounts::default() };
-    world.tell(journey("dispatcher", Step::Attempt, &[delivery("1", "crm")], counts)).await;
+    let record = journey("dispatcher", Step::Attempt, &[delivery("1", "crm")], counts);
+    // Stored by a hand-over that failed late, and once more when it was tried again.
+    world.tell(record.clone()).await;
+    world.tell(record).await;
     let ids = world.buried(&[letter.clone(), dead("2", "erp", 2)]).await;
     assert_eq!(ids[0], letter.id());
     world.buried(&[letter.clone(), letter.clone(), dead("3", "crm", 3)]).await;

@@ -3,6 +3,7 @@
 
 mod asking;
 mod crashing;
+mod damage;
 mod keeping;
 mod listing;
 mod made;

@@ -113,10 +113,13 @@ impl EventBuilder {
         put(2, self.source.as_bytes(), &mut buffer);
         put(3, b"1.0", &mut buffer);
         put(4, self.kind.as_bytes(), &mut buffer);
+        let (mut entry, mut inner) = (Vec::with_capacity(128), Vec::with_capacity(96));
         for (name, value) in &self.attributes {
-            let mut entry = Vec::with_capacity(name.len() + 64);
+            inner.clear();
+            put_value(value, &mut inner);
+            entry.clear();
             put(1, name.as_bytes(), &mut entry);
-            put(2, &attribute_value(value), &mut entry);
+            put(2, &inner, &mut entry);
             put(5, &entry, &mut buffer);
         }
         match &self.data {
@@ -157,7 +160,9 @@ impl Event {
     pub fn with_text(&self, name: &str, value: &str) -> Result<Self, DecodeError> {
         let mut entry = Vec::with_capacity(name.len() + value.len() + 16);
         put(1, name.as_bytes(), &mut entry);
-        put(2, &attribute_value(&Attribute::Text(value.into())), &mut entry);
+        let mut inner = Vec::with_capacity(value.len() + 8);
+        put_value(&Attribute::Text(value.into()), &mut inner);
+        put(2, &inner, &mut entry);
         let mut encoded = Vec::with_capacity(self.encoded().len() + entry.len() + 8);
         encoded.extend_from_slice(self.encoded());
         put(5, &entry, &mut encoded);
@@ -172,16 +177,14 @@ fn put(tag: u32, bytes: &[u8], buffer: &mut Vec<u8>) {
     buffer.extend_from_slice(bytes);
 }
 
-fn attribute_value(value: &Attribute) -> Vec<u8> {
-    let mut buffer = Vec::new();
+fn put_value(value: &Attribute, buffer: &mut Vec<u8>) {
     match value {
-        Attribute::Boolean(truth) => encoding::bool::encode(1, truth, &mut buffer),
-        Attribute::Integer(number) => encoding::int32::encode(2, number, &mut buffer),
-        Attribute::Text(text) => put(3, text.bytes(), &mut buffer),
-        Attribute::Binary(bytes) => put(4, bytes, &mut buffer),
-        Attribute::Uri(text) => put(5, text.bytes(), &mut buffer),
-        Attribute::UriReference(text) => put(6, text.bytes(), &mut buffer),
-        Attribute::Timestamp(time) => put(7, &timestamp::to_proto(*time).encode_to_vec(), &mut buffer),
+        Attribute::Boolean(truth) => encoding::bool::encode(1, truth, buffer),
+        Attribute::Integer(number) => encoding::int32::encode(2, number, buffer),
+        Attribute::Text(text) => put(3, text.bytes(), buffer),
+        Attribute::Binary(bytes) => put(4, bytes, buffer),
+        Attribute::Uri(text) => put(5, text.bytes(), buffer),
+        Attribute::UriReference(text) => put(6, text.bytes(), buffer),
+        Attribute::Timestamp(time) => put(7, &timestamp::to_proto(*time).encode_to_vec(), buffer),
     }
-    buffer
 }

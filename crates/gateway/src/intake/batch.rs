@@ -64,15 +64,14 @@ fn claim(window: &Window, requests: Vec<Waiting>) -> (Vec<First>, Vec<Asked>) {
     let mut asked = Vec::with_capacity(requests.len());
     for Waiting { submission, answer } in requests {
         let headers = std::iter::repeat_n(submission.headers, submission.events.len());
-        let pending = submission.events.into_iter().zip(headers).map(|(event, headers)| {
-            match window.claim(&event) {
+        let pending =
+            submission.events.into_iter().zip(headers).map(|(event, headers)| match window.claim(&event) {
                 Claim::Equal(receiver) => Pending::Equal(event, receiver),
                 Claim::First(place) => {
                     firsts.push(First { event, headers, place, outcome: Ok(Acceptance::Accepted) });
                     Pending::First(firsts.len() - 1)
                 }
-            }
-        });
+            });
         asked.push((answer, pending.collect()));
     }
     (firsts, asked)

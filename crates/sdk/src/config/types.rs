@@ -4,6 +4,7 @@ use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use trunkline_core::TypeCatalogue;
 use trunkline_core::config::{Diagnostics, Node};
 
@@ -20,6 +21,9 @@ pub struct TypeEntry {
     /// The events that carry the message: those whose type is this, or begins with it and a dot (`acme.order` means
     /// `acme.order.created` too). The entry's name unless given.
     pub events: Option<String>,
+    /// Hash of the descriptor file's content when it was read, so that a changed file is a changed entry.
+    #[serde(skip)]
+    pub content: [u8; 32],
 }
 
 /// Registers every type; those that are wrong are told and left out.
@@ -30,7 +34,7 @@ pub(super) fn read_type(
     catalogue: &mut TypeCatalogue,
     diagnostics: &mut Diagnostics,
 ) -> Option<TypeEntry> {
-    let entry: TypeEntry = node.read(diagnostics)?;
+    let mut entry: TypeEntry = node.read(diagnostics)?;
     let at = |name: &str| node.get(name).unwrap_or(node);
     let path = folder.join(&entry.descriptor);
     let bytes = match std::fs::read(&path) {
@@ -41,6 +45,7 @@ pub(super) fn read_type(
             return None;
         }
     };
+    entry.content = Sha256::digest(&bytes).into();
     let events = entry.events.as_deref().map_or(name, |events| events.trim_end_matches('.'));
     match catalogue.register_as(events, &bytes, &entry.message) {
         Ok(()) => Some(entry),

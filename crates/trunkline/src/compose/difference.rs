@@ -4,7 +4,7 @@ use trunkline_core::config::{Node, NodeValue};
 use trunkline_sdk::config::SECTIONS;
 
 /// Sections that a running process follows.
-const FOLLOWED: [&str; 3] = ["sources", "destinations", "subscriptions"];
+const FOLLOWED: [&str; 4] = ["types", "sources", "destinations", "subscriptions"];
 /// What is followed inside the other sections.
 const FOLLOWED_KEY: &str = "keys";
 
@@ -76,7 +76,7 @@ mod tests {
         check("broker: a\nstore: b", "broker: c\nstore: d", &["broker", "store"]);
         check("channels: { a: { b: 1, c: 2 } }", "channels: { a: { c: 2, b: 1 } }", &[]);
         check("channels: { a: { b: 1 } }", "channels: { a: { b: 2 } }", &["channels"]);
-        check("types: { t: { message: a } }", "router: {}", &["types"]);
+        check("types: { t: { message: a } }", "router: {}", &[]);
         check("destinations: { a: 1 }\nsources: {}", "subscriptions: { s: 1 }", &[]);
     }
 }

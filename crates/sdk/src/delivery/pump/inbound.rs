@@ -1,5 +1,6 @@
 //! What the intake tells: records, leases, damage.
 
+use metrics::gauge;
 use tracing::{debug, error, warn};
 use trunkline_broker::{ChannelName, ConsumeError, Intaken, Lease, Received};
 use trunkline_core::Delivery;
@@ -8,6 +9,8 @@ use super::super::alarm::chain;
 use super::super::lanes::{LeaseFlag, Record, Taken};
 use super::super::settlement::Settlement;
 use super::{Pump, RuntimeError, consume_error};
+use crate::config::code;
+use crate::metric;
 
 impl Pump {
     pub(super) async fn take(&mut self, taken: Result<Intaken, ConsumeError>) -> Result<(), RuntimeError> {
@@ -61,7 +64,8 @@ impl Pump {
 
     /// A damaged channel stops its own destination and no other.
     async fn stop_damaged(&mut self, channel: &ChannelName, detail: &str) -> Result<(), RuntimeError> {
-        error!(%channel, detail, "a channel is damaged; its destination is not served until that is repaired");
+        error!(code = code::CHANNEL_DAMAGED, %channel, detail, "a channel is damaged; its destination is not served until that is repaired");
+        gauge!(metric::CHANNEL_DAMAGED, "channel" => channel.to_string()).set(1.0);
         let Some(name) = self.by_channel.get(channel).cloned() else { return Ok(()) };
         self.unhost(&name).await.map_err(consume_error)
     }
