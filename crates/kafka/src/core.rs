@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rdkafka::consumer::BaseConsumer;
 use trunkline_broker::{ChannelName, ConsumeError, GroupName};
 
 use crate::asker::{Asker, lock};
@@ -19,7 +20,6 @@ use crate::register::Register;
 use crate::transaction::Transactions;
 
 /// One process's side of a cluster.
-#[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) options: Arc<Options>,
     pub(crate) common: Common,
@@ -30,11 +30,19 @@ pub(crate) struct Core {
     pub(crate) epochs: Arc<AtomicU64>,
     members: Mutex<Vec<(GroupName, Weak<Inbox>)>>,
     pub(crate) mover: Mutex<Option<Arc<Mover>>>,
+    /// Clients that looked at backlogs, for the next look.
+    pub(crate) backlogs: Mutex<Vec<BaseConsumer<Common>>>,
     pub(crate) transactions: Option<Transactions>,
     /// One creation of a delay topic at a time.
     pub(crate) delaying: tokio::sync::Mutex<()>,
     pub(crate) keeping: AtomicBool,
     pub(crate) closed: AtomicBool,
+}
+
+impl std::fmt::Debug for Core {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Core").field("options", &self.options).finish_non_exhaustive()
+    }
 }
 
 impl Core {
@@ -55,6 +63,7 @@ impl Core {
             epochs: Arc::default(),
             members: Mutex::default(),
             mover: Mutex::default(),
+            backlogs: Mutex::default(),
             transactions,
             delaying: tokio::sync::Mutex::default(),
             keeping: AtomicBool::new(false),
@@ -143,6 +152,9 @@ impl Core {
     /// Ends everything. `abandon`: as if the process were killed.
     pub(crate) fn close(&self, abandon: bool) {
         self.closed.store(true, Ordering::Release);
+        // Ending clients waits for their threads; that is done on one of its own.
+        let backlogs = std::mem::take(&mut *lock(&self.backlogs));
+        drop(std::thread::Builder::new().name("kafka-closing".to_owned()).spawn(move || drop(backlogs)));
         if let Some(mover) = lock(&self.mover).take() {
             mover.stop(abandon);
         }

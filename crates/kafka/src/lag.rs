@@ -14,6 +14,7 @@ use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 use trunkline_broker::{GroupName, Lag};
 
+use crate::asker::lock;
 use crate::catalog::Channel;
 use crate::context::Common;
 use crate::core::{Core, now};
@@ -133,20 +134,36 @@ fn spans(
     Ok(found)
 }
 
-/// Reads the beginnings of spans.
+/// Reads the beginnings of spans, with a client that is kept for the next time.
 fn look(core: &Core, topic: &str, spans: &[Span], found: &mut [Found]) -> Result<(), KafkaFailure> {
     let failure = |cause| core.asker.failure(format!("show the backlog of topic `{topic}`"), cause);
-    let config = properties::looker(&core.options, &names::looker_group(&core.options.prefix));
-    let made = BaseConsumer::from_config_and_context(&config, core.common.clone());
-    let consumer: BaseConsumer<Common> = made.map_err(failure)?;
+    let kept = lock(&core.backlogs).pop();
+    let consumer: BaseConsumer<Common> = match kept {
+        Some(consumer) => consumer,
+        None => {
+            let config = properties::looker(&core.options, &names::looker_group(&core.options.prefix));
+            BaseConsumer::from_config_and_context(&config, core.common.clone()).map_err(failure)?
+        }
+    };
     let mut list = TopicPartitionList::new();
     for span in spans {
         let partition = i32::from(span.partition);
         list.add_partition_offset(topic, partition, Offset::Offset(span.from)).map_err(failure)?;
     }
     consumer.assign(&list).map_err(failure)?;
+    read(&consumer, spans, found, Instant::now() + core.options.request_timeout)?;
+    consumer.unassign().map_err(failure)?;
+    lock(&core.backlogs).push(consumer);
+    Ok(())
+}
+
+fn read(
+    consumer: &BaseConsumer<Common>,
+    spans: &[Span],
+    found: &mut [Found],
+    deadline: Instant,
+) -> Result<(), KafkaFailure> {
     let mut open: HashMap<i32, Span> = spans.iter().map(|span| (i32::from(span.partition), *span)).collect();
-    let deadline = Instant::now() + core.options.request_timeout;
     while !open.is_empty() {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -172,7 +189,7 @@ fn look(core: &Core, topic: &str, spans: &[Span], found: &mut [Found]) -> Result
             Some(Err(KafkaError::PartitionEOF(partition))) => {
                 open.remove(&partition);
             }
-            Some(Err(error)) => tracing::debug!(%error, topic, "looking at a backlog"),
+            Some(Err(error)) => tracing::debug!(%error, "looking at a backlog"),
         }
     }
     Ok(())

@@ -46,6 +46,8 @@ const BATCH: usize = 1000;
 const PAUSE: Duration = Duration::from_millis(200);
 /// How long a publisher waits until its process's mover knows a channel's first delayed record.
 const KNOWN_WITHIN: Duration = Duration::from_secs(2);
+/// How long a process's first consumer waits until the mover has its share; longer, because there records may be due.
+const SHARE_WITHIN: Duration = Duration::from_secs(5);
 
 /// A process's mover, as the others see it.
 #[derive(Debug)]
@@ -63,7 +65,7 @@ impl Mover {
     pub(crate) async fn start(core: &Core) -> Result<(), KafkaFailure> {
         let Some(mover) = Self::begin(core)? else { return Ok(()) };
         if core.register.catalog.all().iter().any(|channel| channel.delayed) {
-            mover.wait_for(|topics| !topics.is_empty()).await;
+            mover.wait_for(SHARE_WITHIN, |topics| !topics.is_empty()).await;
         }
         Ok(())
     }
@@ -93,10 +95,10 @@ impl Mover {
         self.stopped.store(true, Ordering::Release);
     }
 
-    async fn wait_for(&self, condition: impl FnMut(&HashSet<String>) -> bool) {
+    async fn wait_for(&self, most: Duration, condition: impl FnMut(&HashSet<String>) -> bool) {
         let mut topics = self.topics.subscribe();
         // In vain, where other processes have it all; then they are the ones that carry.
-        drop(tokio::time::timeout(KNOWN_WITHIN, topics.wait_for(condition)).await);
+        drop(tokio::time::timeout(most, topics.wait_for(condition)).await);
     }
 }
 
@@ -115,7 +117,7 @@ pub(crate) async fn begin_delaying(
     drop(one_at_a_time);
     let mover = lock(&core.mover).clone();
     if let Some(mover) = mover {
-        mover.wait_for(|topics| topics.contains(&*known.delay_topic)).await;
+        mover.wait_for(KNOWN_WITHIN, |topics| topics.contains(&*known.delay_topic)).await;
     }
     core.register.catalog.get(&channel.name).ok_or_else(gone)
 }

@@ -21,6 +21,8 @@ use crate::properties;
 
 /// How long the thread polls at a time; a stop is noticed after it.
 const POLL: Duration = Duration::from_millis(100);
+/// Records put into the queue before other tasks get a turn.
+const RUN: usize = 500;
 /// How long to wait for room in librdkafka's queue before another try.
 const FULL_PAUSE: Duration = Duration::from_millis(2);
 
@@ -101,6 +103,9 @@ impl Publisher {
                 tokio::time::sleep(FULL_PAUSE).await;
             }
             unsent.tags.start += 1;
+            if index % RUN == RUN - 1 {
+                tokio::task::yield_now().await;
+            }
         }
         let failures = confirmed.await.unwrap_or_else(|_| all_failed(batch));
         if !failures.is_empty() && client.client().fatal_error().is_some() {

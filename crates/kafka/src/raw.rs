@@ -110,8 +110,8 @@ impl Raw {
 }
 
 #[cfg(test)]
-pub(crate) fn raw(value: &[u8]) -> Raw {
-    Blocks::default().lay(std::iter::empty(), b"", value)
+pub(crate) fn raw_with(headers: &[(&str, &[u8])], key: &[u8], value: &[u8]) -> Raw {
+    Blocks::default().lay(headers.iter().copied(), key, value)
 }
 
 #[cfg(test)]

@@ -183,13 +183,13 @@ impl Window {
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
-    use crate::raw::raw;
+    use crate::raw::raw_with;
     use proptest::prelude::*;
 
     fn window(offsets: &[i64]) -> Window {
         let mut window = Window::new(5);
         for &offset in offsets {
-            assert!(window.push(Fetched { offset, stored: offset * 10, raw: raw(b"value") }));
+            assert!(window.push(Fetched { offset, stored: offset * 10, raw: raw_with(&[], b"", b"value") }));
         }
         window
     }
@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn a_record_fetched_again_is_ignored() {
         let mut window = window(&[5, 6]);
-        assert!(!window.push(Fetched { offset: 6, stored: 0, raw: raw(b"again") }));
+        assert!(!window.push(Fetched { offset: 6, stored: 0, raw: raw_with(&[], b"", b"again") }));
         assert_eq!(take_all(&mut window), [5, 6]);
     }
 

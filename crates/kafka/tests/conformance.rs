@@ -52,6 +52,10 @@ impl<const TRANSACTIONAL: bool> Kafka<TRANSACTIONAL> {
 }
 
 impl<const TRANSACTIONAL: bool> Fixture for Kafka<TRANSACTIONAL> {
+    fn is_absent(case: &str) -> bool {
+        xtask::brokers::skipped(&format!("kafka::{case}"))
+    }
+
     async fn start() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let server = Server::get().await;
@@ -72,8 +76,8 @@ impl<const TRANSACTIONAL: bool> Fixture for Kafka<TRANSACTIONAL> {
 
     async fn restart(&self) {
         let mut instances = self.instances.lock().await;
-        instances.clear();
         self.server.restart(&self.permit).await;
+        instances.clear();
     }
 
     async fn crash(&self, name: &str) {
@@ -99,6 +103,12 @@ impl<const TRANSACTIONAL: bool> Fixture for Kafka<TRANSACTIONAL> {
     }
 
     fn quiet(&self) -> Duration {
-        Duration::from_secs(2)
+        Duration::from_secs(3)
+    }
+
+    async fn stop(self) {
+        for broker in self.instances.into_inner().into_values() {
+            broker.close().await;
+        }
     }
 }

@@ -19,6 +19,12 @@ pub const SECOND: &str = "second";
 /// only make cases slow (grace of a revoked lease, session time-outs, the interval of a retention pass) are best set
 /// short.
 pub trait Fixture: Sized + Send + Sync + 'static {
+    /// Whether this run is without the server that the cases need; then it also says that `case` is skipped.
+    fn is_absent(case: &str) -> bool {
+        let _ = case;
+        false
+    }
+
     /// A fresh broker, or a fresh corner of one (a directory, a channel prefix) in which no channel exists.
     fn start() -> impl Future<Output = Self> + Send;
 

@@ -109,3 +109,68 @@ fn read_wait(headers: &Headers) -> Option<Wait> {
     let value = |name: &str| headers.iter().rfind(|(header, _)| header == name).map(|(_, value)| value);
     Wait::read(value(DUE_HEADER)?, value(REST_HEADER)?)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use std::time::Duration;
+
+    use trunkline_broker::{ChannelName, ChannelSpec, Keep};
+
+    use super::*;
+    use crate::raw::raw_with;
+
+    fn channel() -> Channel {
+        let name = ChannelName::parse("deliver.crm").unwrap();
+        let spec =
+            ChannelSpec { name, partitions: 1, groups: vec![], keep: Keep::UntilSettled, max_record: 100 };
+        Channel::declared("shop.", &spec, "life".to_owned())
+    }
+
+    fn delayed(wait: Wait) -> Raw {
+        let (due, rest) = wait.write();
+        let headers = [("a", b"b".as_slice()), (DUE_HEADER, due.as_bytes()), (REST_HEADER, rest.as_bytes())];
+        raw_with(&headers, b"key", b"value")
+    }
+
+    #[test]
+    fn a_record_goes_on_when_it_is_due_and_arrives_as_it_came() {
+        let channel = channel();
+        // Three seconds are two and one.
+        let (step, wait) = Wait::begin(Duration::from_secs(3), 10_000);
+        let mut waiting = Waiting::default();
+        waiting.push(7, delayed(wait));
+        assert_eq!((step, waiting.due()), (3, Some(12_000)));
+        let mut batch = Vec::new();
+        assert_eq!(waiting.carry(&channel, 11_999, 10, &mut batch), None);
+        assert_eq!(waiting.carry(&channel, 12_000, 10, &mut batch), Some(1));
+        let on = batch.remove(0);
+        assert_eq!((&*on.topic, on.partition), ("shop._delay.deliver.crm", Some(2)));
+        assert_eq!(waiting.pop(1), Some(8));
+
+        let headers: Vec<_> =
+            on.headers.iter().map(|(name, value)| (name.as_str(), value.as_ref())).collect();
+        waiting.push(3, raw_with(&headers, b"key", b"value"));
+        assert_eq!(waiting.due(), Some(13_000));
+        assert_eq!(waiting.carry(&channel, 13_000, 10, &mut batch), Some(1));
+        let arrived = batch.remove(0);
+        assert_eq!((&*arrived.topic, arrived.partition), ("shop.deliver.crm", None));
+        assert_eq!(arrived.headers, [("a".to_owned(), Bytes::from("b"))]);
+        assert_eq!((arrived.key, arrived.value), (Bytes::from("key"), Some(Bytes::from("value"))));
+    }
+
+    #[test]
+    fn the_first_that_is_not_due_holds_back_those_behind_it() {
+        let mut waiting = Waiting::default();
+        for (offset, now) in [(0, 0), (1, 5_000), (2, 0)] {
+            waiting.push(offset, delayed(Wait::begin(Duration::from_secs(1), now).1));
+        }
+        waiting.push(3, raw_with(&[], b"", b"says nothing"));
+        let mut batch = Vec::new();
+        assert_eq!(waiting.carry(&channel(), 2_000, 10, &mut batch), Some(1));
+        assert_eq!(waiting.carry(&channel(), 9_000, 10, &mut batch), Some(4));
+        assert_eq!(waiting.carry(&channel(), 9_000, 2, &mut batch), Some(2));
+        assert_eq!(waiting.pop(2), Some(2));
+        assert_eq!(waiting.pop(0), None);
+    }
+}

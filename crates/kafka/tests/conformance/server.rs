@@ -1,11 +1,15 @@
 //! The Kafka that all cases of this binary share. A case that restarts it waits until it is alone.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Mutex, OnceCell, OwnedRwLockReadGuard, RwLock};
+use tokio::task::spawn_blocking;
+use trunkline_kafka::{KafkaBroker, Options};
+use xtask::brokers::kafka::{Kafka, Settings};
 
 pub(crate) struct Server {
-    address: String,
+    kafka: Arc<Kafka>,
     cases: Arc<RwLock<()>>,
 }
 
@@ -19,11 +23,14 @@ impl Server {
     }
 
     async fn launch() -> Self {
-        Self { address: std::env::var("TRUNKLINE_TEST_KAFKA").unwrap(), cases: Arc::default() }
+        // Cases in which a process dies wait until its session ends.
+        let settings = Settings::default().property("group.min.session.timeout.ms", "1000");
+        let kafka = spawn_blocking(move || Kafka::launch(&settings)).await.unwrap().unwrap();
+        Self { kafka: Arc::new(kafka), cases: Arc::default() }
     }
 
     pub(crate) fn address(&self) -> &str {
-        &self.address
+        self.kafka.address()
     }
 
     pub(crate) async fn share(&self) -> Permit {
@@ -35,8 +42,12 @@ impl Server {
         let mut share = permit.0.lock().await;
         drop(share.take());
         let alone = self.cases.write().await;
-        let done = tokio::process::Command::new("/tmp/kbx/run.sh").arg("restart").status().await.unwrap();
-        assert!(done.success());
+        let kafka = self.kafka.clone();
+        spawn_blocking(move || kafka.restart()).await.unwrap().unwrap();
+        // It answers before it knows its own topics.
+        while KafkaBroker::connect(Options::new(self.address(), "restart.", "probe")).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
         drop(alone);
         *share = Some(self.cases.clone().read_owned().await);
     }
