@@ -172,6 +172,10 @@ impl Broker for RabbitBroker {
         topology::remove(core, &found).await
     }
 
+    async fn clear(&self) -> Result<(), TopologyError> {
+        topology::clear(&self.engine.core).await
+    }
+
     async fn close(&self) {
         Self::close(self).await;
     }

@@ -51,9 +51,12 @@ async fn settle(inputs: Vec<Receipt>) {
     }
 }
 
+/// Which partition, and which of its AMQP channels.
+type Session = (*const Partition, u64);
+
 /// Puts acknowledgements in line, as few as can be for each partition.
 fn acknowledge(inputs: Vec<Receipt>) -> Vec<Acking> {
-    let mut partitions: HashMap<(*const Partition, u64), (Arc<Partition>, Vec<u64>)> = HashMap::new();
+    let mut partitions: HashMap<Session, (Arc<Partition>, Vec<u64>)> = HashMap::new();
     let mut shares = Vec::with_capacity(inputs.len());
     for token in inputs.into_iter().filter_map(Receipt::into_token::<Token>) {
         let Token { partition, session, tag, share } = *token;

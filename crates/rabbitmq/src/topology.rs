@@ -153,6 +153,13 @@ pub(crate) async fn remove(core: &Core, channel: &Channel) -> Result<(), Topolog
     Ok(())
 }
 
+/// Deletes what is there beside channels.
+pub(crate) async fn clear(core: &Core) -> Result<(), TopologyError> {
+    let names = &core.names;
+    let queues = vec![names.ledger(), names.foreign(), names.refused()];
+    core.control.delete(queues, vec![names.foreign(), names.members()]).await.map_err(unavailable)
+}
+
 /// Makes sure that a group has this delay level, and all below it.
 pub(crate) async fn ensure_level(
     core: &Core,

@@ -125,7 +125,7 @@ impl Partition {
     /// Whether something waits to be handed out.
     pub(crate) fn has_more(&self) -> bool {
         let state = self.lock();
-        !state.stopped && !(state.returned.is_empty() && state.fresh.is_empty())
+        !(state.stopped || state.returned.is_empty() && state.fresh.is_empty())
     }
 
     /// Settles records; those of an earlier session are passed over, since they are somebody else's now. The
