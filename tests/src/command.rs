@@ -19,11 +19,13 @@ pub struct Printed {
 }
 
 /// The binary with arguments, in a folder, with environment variables; those of this process that begin with
-/// `TRUNKLINE_` are left out.
+/// `TRUNKLINE_` or `OTEL_` are left out.
 pub(crate) fn trunkline(arguments: &[&str], folder: &Path, environment: &[(String, String)]) -> Command {
     let mut command = Command::new(workspace::trunkline());
     command.args(arguments).current_dir(folder).stdin(Stdio::null());
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TRUNKLINE_")) {
+    for (name, _) in
+        std::env::vars().filter(|(name, _)| name.starts_with("TRUNKLINE_") || name.starts_with("OTEL_"))
+    {
         command.env_remove(name);
     }
     command.envs(environment.iter().cloned());

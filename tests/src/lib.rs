@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "this crate serves tests only")]
 
 pub mod answer;
+pub mod collector;
 pub mod command;
 pub mod fixture;
 pub mod fleet;

@@ -18,6 +18,7 @@ mod keys;
 mod outside;
 mod processes;
 mod scale;
+mod telemetry;
 mod tidy;
 mod webhooks;
 

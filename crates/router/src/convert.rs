@@ -3,14 +3,15 @@
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use trunkline_rules::{Allowances, Routed, Routing, RuleFailure, RuleSet, Stage};
-use trunkline_sdk::broker::{ChannelName, Outgoing, Received};
+use trunkline_sdk::broker::{ChannelName, Headers, Key, Outgoing, Received};
 use trunkline_sdk::config::JourneyMode;
 use trunkline_sdk::core::dead_letter::Contents;
 use trunkline_sdk::core::journey::{JourneyCounts, JourneyRecord, JourneyStep, Step};
 use trunkline_sdk::core::{DeadLetter, DeadLetterReason, Delivery, DestinationName, Event, SubscriptionName};
+use trunkline_sdk::trace::Span;
 
-/// Headers of an event's record that its deliveries carry on.
-const CARRIED_HEADERS: [&str; 2] = ["traceparent", "tracestate"];
+use crate::inbound::{self, Inbound, carried};
+use crate::traced;
 
 /// What is the same for every batch of one router.
 #[derive(Debug, Clone)]
@@ -36,6 +37,8 @@ pub struct Converted {
     pub counts: JourneyCounts,
     /// The journey, until it is an output.
     steps: Vec<JourneyStep>,
+    /// The steps of traces that end when the batch is handed over.
+    spans: Vec<Span>,
 }
 
 impl Converter {
@@ -50,12 +53,26 @@ impl Converter {
     ) -> Converted {
         let mut converted = Converted::default();
         for record in batch {
-            match Event::decode(record.value.clone()) {
-                Ok(event) => {
-                    let routing = rules.route_within(&event, allowances);
-                    self.route(rules, routing, record, &event, now, &mut converted);
+            let foreign = inbound::is_foreign(record);
+            if foreign {
+                // Nobody counted it before, and what becomes of it is in the account.
+                converted.counts.accepted += 1;
+            }
+            let made_before = converted.outputs.len();
+            match inbound::read(record, foreign) {
+                Ok(inbound) => {
+                    if foreign {
+                        converted.steps.push(JourneyStep::of(Step::Accepted, &inbound.event, now));
+                    }
+                    let routing = rules.route_within(&inbound.event, allowances);
+                    self.route(rules, routing, &inbound, now, &mut converted);
+                    self.trace(traced::record(record, Ok(&inbound.event)), made_before, &mut converted);
                 }
-                Err(error) => self.bury(record, error.to_string(), now, &mut converted),
+                Err(detail) => {
+                    let span = traced::record(record, Err(&detail));
+                    self.bury(record, detail, now, &mut converted);
+                    self.trace(span, made_before, &mut converted);
+                }
             }
         }
         let mut steps = std::mem::take(&mut converted.steps);
@@ -76,15 +93,30 @@ impl Converter {
         converted
     }
 
+    /// Lets what was made of a record follow its step.
+    fn trace(&self, span: Option<Span>, made_before: usize, converted: &mut Converted) {
+        let Some(span) = span else { return };
+        for output in &mut converted.outputs[made_before..] {
+            let (step, headers) = traced::output(&span, &output.channel);
+            let carried = std::mem::replace(&mut output.headers, headers);
+            // What barely fits goes on without this step rather than not at all.
+            if output.size() > self.max_record {
+                output.headers = carried;
+            }
+            converted.spans.push(step);
+        }
+        converted.spans.push(span);
+    }
+
     fn route(
         &self,
         rules: &RuleSet,
         routing: Routing,
-        record: &Received,
-        event: &Event,
+        inbound: &Inbound,
         now: DateTime<Utc>,
         converted: &mut Converted,
     ) {
+        let event = &inbound.event;
         let counts = &mut converted.counts;
         if routing.matched.is_empty() && routing.failed.is_empty() {
             counts.filtered += 1;
@@ -99,11 +131,11 @@ impl Converter {
             made.destination = routed.destination.to_string();
             converted.steps.push(made);
             converted.made.push((routed.subscription.clone(), routed.destination.clone()));
-            let output = self.deliver(record, event, routed, rules, now);
+            let output = self.deliver(inbound, routed, rules, now);
             match output {
                 Ok(output) => converted.outputs.push(output),
                 Err(dead) => {
-                    let (output, step) = self.dead(record, *dead, now);
+                    let (output, step) = self.dead(*dead, inbound.key.clone(), &inbound.headers, now);
                     converted.counts.dead += 1;
                     converted.outputs.push(output);
                     converted.steps.push(step);
@@ -111,7 +143,8 @@ impl Converter {
             }
         }
         for failure in routing.failed {
-            let (output, step) = self.dead(record, failed(event, &failure, rules, now), now);
+            let dead = failed(event, &failure, rules, now);
+            let (output, step) = self.dead(dead, inbound.key.clone(), &inbound.headers, now);
             converted.counts.dead += 1;
             converted.outputs.push(output);
             converted.steps.push(step);
@@ -122,17 +155,17 @@ impl Converter {
     /// The record of a delivery, or the dead letter it becomes when the engine can't carry it.
     fn deliver(
         &self,
-        record: &Received,
-        event: &Event,
+        inbound: &Inbound,
         routed: Routed,
         rules: &RuleSet,
         now: DateTime<Utc>,
     ) -> Result<Outgoing, Box<DeadLetter>> {
         let channel = ChannelName::deliver(&routed.destination);
-        let delivery = delivery(event, &routed.subscription.to_string(), &routed.destination, rules, now);
+        let delivery =
+            delivery(&inbound.event, &routed.subscription.to_string(), &routed.destination, rules, now);
         let delivery = Delivery { body: routed.body, ..delivery };
-        let mut output = Outgoing::new(channel, record.key.clone(), delivery.encode());
-        output.headers = carried(record);
+        let mut output = Outgoing::new(channel, inbound.key.clone(), delivery.encode());
+        output.headers = inbound.headers.clone();
         // Retries add attempts to the record; leave room for them.
         let size = output.size() + room_for_attempts(self.max_record);
         if size <= self.max_record {
@@ -142,7 +175,13 @@ impl Converter {
         Err(Box::new(dead_letter(delivery, DeadLetterReason::TooLarge, detail, now)))
     }
 
-    fn dead(&self, record: &Received, dead: DeadLetter, now: DateTime<Utc>) -> (Outgoing, JourneyStep) {
+    fn dead(
+        &self,
+        dead: DeadLetter,
+        key: Key,
+        headers: &Headers,
+        now: DateTime<Utc>,
+    ) -> (Outgoing, JourneyStep) {
         let dead = dead.fitting(self.max_record);
         let (channel, mut step) = match &dead.contents {
             Contents::Delivery(delivery) => {
@@ -154,19 +193,13 @@ impl Converter {
         };
         step.detail.clone_from(&dead.detail);
         step.dead_letter_id = dead.id();
-        let mut output = Outgoing::new(channel, record.key.clone(), dead.encode());
-        output.headers = carried(record);
+        let mut output = Outgoing::new(channel, key, dead.encode());
+        output.headers.clone_from(headers);
         (output, step)
     }
 
     /// A record that is no event goes to `dead.router`, its bytes unchanged; the partition goes on.
-    fn bury(
-        &self,
-        record: &Received,
-        detail: String,
-        now: DateTime<Utc>,
-        converted: &mut Converted,
-    ) {
+    fn bury(&self, record: &Received, detail: String, now: DateTime<Utc>, converted: &mut Converted) {
         converted.counts.undecodable += 1;
         let dead = DeadLetter {
             contents: Contents::Malformed(record.value.clone()),
@@ -177,7 +210,7 @@ impl Converter {
             time: now,
             dropped_body: None,
         };
-        let (output, dead) = self.dead(record, dead, now);
+        let (output, dead) = self.dead(dead, record.key.clone(), &carried(record), now);
         converted.outputs.push(output);
         converted.steps.push(JourneyStep { step: Step::Undecodable, ..dead });
     }
@@ -234,11 +267,6 @@ fn dead_letter(
         time: now,
         dropped_body: None,
     }
-}
-
-fn carried(record: &Received) -> Vec<(String, Bytes)> {
-    let carried = |name: &str| CARRIED_HEADERS.contains(&name);
-    record.headers.iter().filter(|(name, _)| carried(name)).cloned().collect()
 }
 
 fn step(step: Step, event: &Event, rules: &RuleSet, now: DateTime<Utc>) -> JourneyStep {

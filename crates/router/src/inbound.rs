@@ -1,7 +1,5 @@
 //! What a record of `events` is: an event that the bus accepted, or something that somebody else put there.
 
-use std::fmt::Write as _;
-
 use bytes::Bytes;
 use trunkline_sdk::accepted::is_accepted;
 use trunkline_sdk::broker::{Headers, Key, Received};
@@ -59,8 +57,7 @@ fn told(headers: &[(String, Bytes)]) -> String {
     for (name, value) in headers.iter().filter(|(name, _)| says(name)) {
         let start = if told.is_empty() { "; headers" } else { "," };
         let value = String::from_utf8_lossy(value);
-        // Writing to a string can't fail.
-        drop(write!(told, "{start} {}: {}", name.escape_debug(), value.escape_debug()));
+        told.push_str(&format!("{start} {}: {}", name.escape_debug(), value.escape_debug()));
     }
     if told.len() > TOLD_HEADERS {
         told.truncate(told.floor_char_boundary(TOLD_HEADERS));

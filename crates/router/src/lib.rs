@@ -11,8 +11,10 @@ pub mod convert;
 pub mod flow;
 pub mod reload;
 
+mod inbound;
 mod measure;
 mod restraint;
+mod traced;
 
 mod service;
 

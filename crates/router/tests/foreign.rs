@@ -54,7 +54,7 @@ fn protobuf(id: &str, key: &str, data: &str) -> Outgoing {
 
 async fn started() -> TestBus {
     let bus = TestBus::start(CONFIGURATION, Adapters::new()).await.unwrap();
-    tokio::spawn(trunkline_router::run(bus.host()));
+    tokio::spawn(trunkline_router::run(bus.host(), trunkline_router::RouterSettings::default()));
     bus
 }
 

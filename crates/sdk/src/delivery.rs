@@ -31,6 +31,7 @@ mod settlement;
 mod states;
 #[cfg(test)]
 mod tests;
+mod traced;
 mod watch;
 
 use std::sync::Arc;

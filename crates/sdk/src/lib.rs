@@ -22,6 +22,7 @@ pub mod source;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod topology;
+pub mod trace;
 pub mod webhook;
 
 pub use destination::{Context, Delivered, DeliveryError, Destination, Preview, SetupError};

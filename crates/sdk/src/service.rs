@@ -15,6 +15,7 @@ mod loopback;
 #[cfg(any(feature = "embedded", feature = "kafka", feature = "rabbitmq"))]
 mod metered;
 mod metrics;
+mod otlp;
 mod patience;
 mod pauses;
 mod problem;
@@ -27,7 +28,7 @@ mod trace_context;
 
 pub use self::metrics::{Metrics, MetricsError};
 pub use admin::{Admin, BoundAdmin};
-pub use broker::{BrokerClient, OpenError, OpenStoreError, open_broker, open_store};
+pub use broker::{BrokerClient, OpenError, OpenStoreError, judge_property, open_broker, open_store};
 pub use channels::ensure_channels;
 pub use deliver::{deliver, deliver_main};
 pub use exit::{Exit, ServiceError};
@@ -35,6 +36,7 @@ pub use host::{Host, HostParts};
 pub use instance::{Instance, instance_name};
 pub use lag::report_lag;
 pub use loopback::is_meant_for_this_machine;
+pub use otlp::Otlp;
 pub use patience::DEFAULT_WAIT;
 pub use pauses::Pauses;
 pub use problem::ProblemDetails;

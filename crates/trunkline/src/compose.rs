@@ -16,7 +16,7 @@ use trunkline_core::config::Diagnostic;
 use trunkline_sdk::Adapters;
 use trunkline_sdk::broker::Broker;
 use trunkline_sdk::config::{Shared, Watcher};
-use trunkline_sdk::service::{Admin, Host, HostParts, Instance, Metrics, ServiceError, report_lag};
+use trunkline_sdk::service::{Admin, Host, HostParts, Instance, Metrics, Otlp, ServiceError, report_lag};
 
 use crate::check::{Purpose, Valid, judge};
 use crate::cli::{PlaceArgs, Service};
@@ -27,6 +27,9 @@ mod watching;
 
 use stages::{Stages, share_of};
 use watching::Watching;
+
+/// How long exporting the last spans and metrics may take.
+const LAST_TELEMETRY: Duration = Duration::from_secs(2);
 
 /// What a process is to run.
 #[derive(Debug, Clone)]
@@ -83,13 +86,8 @@ pub(crate) async fn run(plan: Plan, shutdown: CancellationToken) -> anyhow::Resu
             after.clone(),
         ));
     }
-    let mut stages = Stages::new(plan.grace);
-    for (service, configuration) in services.iter().zip(seen) {
-        let shutdown = stages.token(*service);
-        let grace = share_of(plan.grace, *service, &services);
-        let host = Host { configuration, shutdown, grace, ..host.clone() };
-        stages.spawn(*service, start(*service, host, &valid, &plan));
-    }
+    let otlp = Otlp::start(&telemetry_name(plan.purpose), &host);
+    let stages = start_all(&plan, &valid, &host, &services, seen);
     let watching = Watching {
         path: plan.config,
         purpose: plan.purpose,
@@ -103,10 +101,28 @@ pub(crate) async fn run(plan: Plan, shutdown: CancellationToken) -> anyhow::Resu
     drop(host);
     let ended = stages.until_stopped(shutdown).await;
     watching.abort();
-    close(&*broker).await;
+    tokio::join!(close(&*broker), otlp.stop(LAST_TELEMETRY.min(plan.grace)));
     after.cancel();
     serving.await.context("the admin listener")?.context("the admin listener")?;
     ended
+}
+
+/// Starts the services, each with its own view of the configuration.
+fn start_all(
+    plan: &Plan,
+    valid: &Valid,
+    host: &Host,
+    services: &[Service],
+    seen: Vec<watch::Receiver<Arc<Shared>>>,
+) -> Stages {
+    let mut stages = Stages::new(plan.grace);
+    for (service, configuration) in services.iter().zip(seen) {
+        let shutdown = stages.token(*service);
+        let grace = share_of(plan.grace, *service, services);
+        let host = Host { configuration, shutdown, grace, ..host.clone() };
+        stages.spawn(*service, start(*service, host, valid, plan));
+    }
+    stages
 }
 
 /// Lets others take over at once. A broker that is away must not keep the process from ending.
@@ -159,6 +175,14 @@ fn process_name(purpose: Purpose) -> &'static str {
     match purpose {
         Purpose::Run(service) => service.name(),
         Purpose::Up | Purpose::Look => "up",
+    }
+}
+
+/// What OpenTelemetry knows the process by, unless its environment says another name.
+fn telemetry_name(purpose: Purpose) -> String {
+    match purpose {
+        Purpose::Run(service) => format!("trunkline-{}", service.name()),
+        Purpose::Up | Purpose::Look => "trunkline".to_owned(),
     }
 }
 

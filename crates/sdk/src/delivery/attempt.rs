@@ -16,6 +16,7 @@ use super::lanes::{Record, Taken};
 use super::measure;
 use super::outcome::{Circumstances, Next, Tried, decide};
 use super::settlement::Settlement;
+use super::traced;
 use crate::config::DestinationSettings;
 use crate::destination::{Delivered, DeliveryError};
 use crate::registry::AnyDestination;
@@ -62,10 +63,11 @@ pub(super) struct Waits {
 /// Makes an attempt. When this returns, the consequence is queued to be settled, or the delivery waits.
 pub(super) async fn attempt(bench: Arc<Bench>, job: Job) -> Finished {
     let Job { destination, serial: _, adapter, settings, taken, trial } = job;
-    let Taken { delivery, record } = taken;
+    let Taken { delivery, mut record } = taken;
     // The record's trace is the one that brought it here; an event published with a trace of its own has that at least.
-    let trace = TraceContext::of_record(&record.headers).or_else(|| TraceContext::of_event(&delivery.event));
-    let trace = trace.map_or_else(TraceContext::generate, |trace| trace.child());
+    let parent = TraceContext::of_record(&record.headers).or_else(|| TraceContext::of_event(&delivery.event));
+    let mut traced_attempt = traced::begin(&delivery, parent);
+    let trace = traced_attempt.context().clone();
     let span = span(&delivery, &trace);
     let time = bench.clock.now();
     let began = Instant::now();
@@ -85,6 +87,7 @@ pub(super) async fn attempt(bench: Arc<Bench>, job: Job) -> Finished {
         instance: bench.instance.clone(),
     };
     let attempt = told(base, outcome);
+    traced::end(&mut traced_attempt, &attempt);
     let signal = signal(&attempt, gone, &settings);
     let around = Circumstances {
         policy: &settings.retry,
@@ -96,6 +99,9 @@ pub(super) async fn attempt(bench: Arc<Bench>, job: Job) -> Finished {
     span.in_scope(|| log(&tried.attempt, trial));
     measure::attempt(&destination, &tried.attempt, routed, around.now);
     let (next, step) = decide(delivery, tried, &around);
+    if matches!(next, Next::Dead(_)) {
+        traced::lead_on(&traced_attempt, &mut record.headers);
+    }
     let waits = consequence(&bench, &destination, record, next, step).await;
     Finished { signal, waits }
 }

@@ -51,6 +51,10 @@ impl Admin {
         Self { metrics, checks: Arc::default() }
     }
 
+    pub(super) fn metrics(&self) -> Metrics {
+        self.metrics.clone()
+    }
+
     /// Announces a service of this process before it starts, so that the process is not ready before it is.
     pub fn expect(&self, service: &str, address: SocketAddr) {
         let check = Check { address, waiting: Some("starting".to_owned()) };

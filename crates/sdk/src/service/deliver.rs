@@ -15,6 +15,7 @@ use super::exit::{Exit, ServiceError};
 use super::host::{Host, HostParts};
 use super::instance::Instance;
 use super::metrics::Metrics;
+use super::otlp::Otlp;
 use super::patience::DEFAULT_WAIT;
 use super::roster::Roster;
 use super::shutdown::{DEFAULT_GRACE, on_signals};
@@ -30,6 +31,8 @@ use options::Options;
 
 /// How long saying goodbye to the broker may take.
 const LAST_WORDS: Duration = Duration::from_secs(5);
+/// How long exporting the last spans and metrics may take.
+const LAST_TELEMETRY: Duration = Duration::from_secs(2);
 
 /// Runs a process that delivers to the destinations of adapter `D`, until it is told to stop. For a `main` in one line:
 ///
@@ -124,9 +127,11 @@ async fn run<D: Destination>(
         host = opening => host?,
         () = shutdown.cancelled() => return Ok(()),
     };
+    let otlp = Otlp::start(&format!("trunkline-{}", D::NAME), &host);
     let outcome = serve::<D>(&host, hosted, Follow { watcher, roster, options }).await;
     // So that others take over at once; a broker that is away must not keep the process from ending.
-    drop(tokio::time::timeout(LAST_WORDS, host.broker.close()).await);
+    let closing = tokio::time::timeout(LAST_WORDS, host.broker.close());
+    drop(tokio::join!(closing, otlp.stop(LAST_TELEMETRY)));
     serving.cancel();
     // Its listeners are closed with the process in any case.
     drop(serving_admin.await);

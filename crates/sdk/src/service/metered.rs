@@ -1,12 +1,14 @@
-//! A broker that counts what fails.
+//! A broker that counts what fails, and which leases come and go.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use metrics::counter;
 use trunkline_broker::{
     Broker, Capabilities, ChannelName, ChannelSpec, ConsumeError, Ensure, GroupName, HandOverError, Intake,
-    Lag, LagError, Observer, Outgoing, PublishError, PublishFailure, Receipt, Settler, Start, TopologyError,
+    Intaken, Lag, LagError, Lease, Observer, Outgoing, PublishError, PublishFailure, Receipt, Settler, Start,
+    TopologyError,
 };
 
 use crate::metric;
@@ -14,6 +16,13 @@ use crate::metric;
 /// Passes everything on to an engine and counts failures. Durations are the services' to measure: they know what a
 /// batch is.
 pub(super) struct Metered<B>(pub(super) B);
+
+struct MeteredIntake {
+    inner: Box<dyn Intake>,
+    group: GroupName,
+    /// Partitions whose lease is ending as it should.
+    revoking: HashSet<(ChannelName, u16)>,
+}
 
 struct MeteredSettler {
     inner: Arc<dyn Settler>,
@@ -45,6 +54,8 @@ impl<B: Broker> Broker for Metered<B> {
         from: Start,
     ) -> Result<(Box<dyn Intake>, Arc<dyn Settler>), ConsumeError> {
         let (intake, inner) = self.0.consume(channels, group, from).await?;
+        let intake =
+            Box::new(MeteredIntake { inner: intake, group: group.clone(), revoking: HashSet::new() });
         Ok((intake, Arc::new(MeteredSettler { inner, group: group.clone() })))
     }
 
@@ -58,6 +69,14 @@ impl<B: Broker> Broker for Metered<B> {
 
     async fn remove(&self, channel: &ChannelName, force: bool) -> Result<(), TopologyError> {
         self.0.remove(channel, force).await
+    }
+
+    async fn clear(&self) -> Result<(), TopologyError> {
+        self.0.clear().await
+    }
+
+    async fn close(&self) {
+        self.0.close().await;
     }
 }
 
@@ -75,6 +94,50 @@ impl Settler for MeteredSettler {
             counter!(metric::HAND_OVER_FAILURES, "service" => service, "failure" => failure).increment(1);
         })
     }
+}
+
+#[async_trait]
+impl Intake for MeteredIntake {
+    async fn next(&mut self) -> Result<Intaken, ConsumeError> {
+        let news = self.inner.next().await;
+        match &news {
+            Ok(Intaken::Assigned(lease)) => {
+                self.revoking.remove(&place(lease));
+                self.count(lease, "assigned");
+            }
+            Ok(Intaken::Revoking(lease, _until)) => {
+                self.revoking.insert(place(lease));
+                self.count(lease, "revoked");
+            }
+            Ok(Intaken::Lost(lease)) if !self.revoking.remove(&place(lease)) => self.count(lease, "lost"),
+            Ok(_) | Err(_) => {}
+        }
+        news
+    }
+
+    async fn hold(&mut self, channel: &ChannelName, held: bool) -> Result<(), ConsumeError> {
+        self.inner.hold(channel, held).await
+    }
+
+    async fn add(&mut self, channels: &[ChannelName]) -> Result<(), ConsumeError> {
+        self.inner.add(channels).await
+    }
+
+    async fn remove(&mut self, channels: &[ChannelName]) -> Result<(), ConsumeError> {
+        self.inner.remove(channels).await
+    }
+}
+
+impl MeteredIntake {
+    fn count(&self, lease: &Lease, change: &'static str) {
+        let (channel, group) = (lease.channel.as_str().to_owned(), self.group.as_str().to_owned());
+        counter!(metric::LEASE_CHANGES, "channel" => channel, "group" => group, "change" => change)
+            .increment(1);
+    }
+}
+
+fn place(lease: &Lease) -> (ChannelName, u16) {
+    (lease.channel.clone(), lease.partition)
 }
 
 fn word(failure: &PublishFailure) -> &'static str {

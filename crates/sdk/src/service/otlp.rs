@@ -23,21 +23,9 @@ use self::client::Client;
 use self::environment::Environment;
 use self::meter::Meter;
 use self::spans::OtlpSpans;
-use super::metrics::Metrics;
+use super::host::Host;
+use crate::config::{EngineKind, Shared};
 use crate::trace;
-
-/// What a process tells a collector about itself.
-#[derive(Debug, Clone)]
-pub struct OtlpParts {
-    /// `service.name`, unless the environment says another.
-    pub service: String,
-    /// The process's name: `service.instance.id`.
-    pub instance: String,
-    /// What kind of broker it works on, as the value of `messaging.system`: `kafka`, `rabbitmq`, `trunkline`.
-    pub system: &'static str,
-    /// The metrics to export.
-    pub metrics: Metrics,
-}
 
 /// Exports spans and metrics while it lives.
 #[derive(Debug, Default)]
@@ -49,8 +37,9 @@ pub struct Otlp {
 
 impl Otlp {
     /// Starts to export what the environment asks for; mostly that is nothing. What it asks for and can't be had is said
-    /// in the log and left out: a bus does not stand still because nobody watches it. Call it in the runtime of the process.
-    pub fn start(parts: OtlpParts) -> Self {
+    /// in the log and left out: a bus does not stand still because nobody watches it. `service` is the process's
+    /// `service.name`, unless the environment says another. Call it in the runtime of the process, before services start.
+    pub fn start(service: &str, host: &Host) -> Self {
         let (environment, complaints) = Environment::read(|name| std::env::var(name).ok());
         for complaint in complaints {
             error!("{complaint}");
@@ -58,20 +47,20 @@ impl Otlp {
         if environment.is_empty() {
             return Self::default();
         }
-        let resource = resource(&parts);
+        let resource = resource(service, &host.instance);
         let traces = environment.traces.and_then(|signal| {
             info!(collector = %signal.shown(), "spans are exported");
             let client = said(Client::new("traces", signal))?;
             let spans = BatchSpanProcessor::builder(OtlpSpans::new(client)).build();
             let provider = SdkTracerProvider::builder().with_span_processor(spans);
             let provider = provider.with_resource(resource.clone()).build();
-            trace::record_by(provider.tracer("trunkline"), parts.system);
+            trace::record_by(provider.tracer("trunkline"), system(&host.shared));
             Some(provider)
         });
         let metrics = environment.metrics.and_then(|signal| {
             info!(collector = %signal.shown(), "metrics are exported");
             let client = said(Client::new("metrics", signal))?;
-            Some(Meter::start(client, parts.metrics, &resource, environment.metrics_every))
+            Some(Meter::start(client, host.admin.metrics(), &resource, environment.metrics_every))
         });
         Self { traces, metrics }
     }
@@ -98,7 +87,7 @@ impl Otlp {
 }
 
 /// What is the same for every span and metric: the environment's words count more than ours.
-fn resource(parts: &OtlpParts) -> Resource {
+fn resource(service: &str, instance: &str) -> Resource {
     let said = Resource::builder().build();
     let mut ours = Vec::new();
     let mut add = |key: &'static str, value: String| {
@@ -107,10 +96,19 @@ fn resource(parts: &OtlpParts) -> Resource {
             ours.push(KeyValue::new(key, value));
         }
     };
-    add("service.name", parts.service.clone());
-    add("service.instance.id", parts.instance.clone());
+    add("service.name", service.to_owned());
+    add("service.instance.id", instance.to_owned());
     add("service.version", env!("CARGO_PKG_VERSION").to_owned());
     Resource::builder().with_attributes(ours).build()
+}
+
+/// The value of `messaging.system`.
+fn system(shared: &Shared) -> &'static str {
+    match shared.broker.engine(&shared.folder) {
+        Some(EngineKind::Kafka) => "kafka",
+        Some(EngineKind::RabbitMq) => "rabbitmq",
+        Some(EngineKind::Embedded) | None => "trunkline",
+    }
 }
 
 fn said(client: Result<Client, reqwest::Error>) -> Option<Client> {

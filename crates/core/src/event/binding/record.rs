@@ -11,7 +11,7 @@ const PREFIX: &str = "ce_";
 /// Reads a record by the Kafka protocol binding of CloudEvents 1.0, in structured mode (JSON, protobuf) or binary mode. One
 /// without a content type and without attributes in headers is read as protobuf.
 ///
-/// Header names are looked for in lower case, values are UTF-8. A record's key that is text becomes the event's
+/// Attributes are looked for as `ce_` and their name in lower case; values are UTF-8. A record's key that is text becomes the event's
 /// `partitionkey` where the event has none.
 ///
 /// # Errors
@@ -43,7 +43,7 @@ pub fn from_record(headers: &[(String, Bytes)], key: &[u8], value: Bytes) -> Res
 
 /// A header that may occur once; an empty one counts as left out.
 fn text<'a>(headers: &'a [(String, Bytes)], name: &str) -> Result<Option<&'a str>, BindingError> {
-    let mut found = headers.iter().filter(|(other, _)| other == name);
+    let mut found = headers.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name));
     let Some((_, value)) = found.next() else { return Ok(None) };
     if found.next().is_some() {
         let header = name.to_owned();

@@ -64,6 +64,7 @@ fn a_record_in_each_mode() {
     ] {
         taken(&[("content-type", content_type)], JSON, &structured);
     }
+    taken(&[("Content-Type", "application/cloudevents+json")], JSON, &structured);
     // A structured record may repeat its attributes in headers; the structured form counts.
     taken(&[("content-type", "application/cloudevents+json"), ("ce_id", "other")], JSON, &structured);
     taken(&BINARY, r#"{"a":1}"#, &json);
@@ -114,7 +115,7 @@ fn what_is_no_event_is_refused_with_its_reason() {
         "{}",
         "no CloudEvents here: there are no ce_ headers (binary mode) and the content type is no application/cloudevents form",
     );
-    refused(&[], "{}", "not a protobuf CloudEvent: invalid key");
+    refused(&[], "{}", "not a protobuf CloudEvent: invalid field");
     refused(&[], "", "required attribute `id` is missing or empty");
     let batch = "a record holds one event; batches are not taken";
     refused(&[("content-type", "application/cloudevents-batch+json")], format!("[{JSON}]"), batch);
