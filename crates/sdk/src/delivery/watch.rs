@@ -21,8 +21,9 @@ const EVERY: Duration = Duration::from_secs(1);
 /// What changed outside.
 #[derive(Debug)]
 pub(super) enum Notice {
-    /// The states of all destinations that are not open; those in `pending` are about to be written anew.
-    States { states: BTreeMap<DestinationName, Standing>, pending: Vec<DestinationName> },
+    /// The states of all destinations that are not open, as they stood once the writes asked for up to `as_of` were
+    /// done. What was asked for later they can't know.
+    States { states: BTreeMap<DestinationName, Standing>, as_of: u64 },
     /// A secret that this destination's adapter reads has another value.
     SecretChanged(DestinationName),
 }
@@ -41,27 +42,53 @@ pub(super) struct Writes(Arc<WritesInner>);
 
 #[derive(Debug, Default)]
 struct WritesInner {
-    pending: Mutex<BTreeMap<DestinationName, Write>>,
+    asked: Mutex<Asked>,
     notify: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Asked {
+    /// How many writes were ever asked for.
+    count: u64,
+    /// The number of the last one of each destination.
+    last: BTreeMap<DestinationName, u64>,
+    /// Those that are not done, with their numbers.
+    pending: BTreeMap<DestinationName, (u64, Write)>,
 }
 
 impl Writes {
     /// Asks for a state to be written; replaces what was asked before.
     pub(super) fn put(&self, name: DestinationName, write: Write) {
-        self.lock().insert(name, write);
+        let mut asked = self.lock();
+        asked.count += 1;
+        let number = asked.count;
+        asked.last.insert(name.clone(), number);
+        asked.pending.insert(name, (number, write));
+        drop(asked);
         self.0.notify.notify_one();
     }
 
-    fn pending(&self) -> BTreeMap<DestinationName, Write> {
-        self.lock().clone()
+    /// Whether a write of the destination's state was asked for after the one with this number.
+    pub(super) fn asked_after(&self, name: &DestinationName, number: u64) -> bool {
+        self.lock().last.get(name).is_some_and(|last| *last > number)
     }
 
-    fn names(&self) -> Vec<DestinationName> {
-        self.lock().keys().cloned().collect()
+    /// The number of the last one asked for, and all that are not done.
+    fn pending(&self) -> (u64, BTreeMap<DestinationName, (u64, Write)>) {
+        let asked = self.lock();
+        (asked.count, asked.pending.clone())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<DestinationName, Write>> {
-        self.0.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The write is done; a later one of the same destination is still to do.
+    fn done(&self, name: &DestinationName, number: u64) {
+        let mut asked = self.lock();
+        if asked.pending.get(name).is_some_and(|(pending, _)| *pending == number) {
+            asked.pending.remove(name);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Asked> {
+        self.0.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -106,21 +133,19 @@ impl Watcher {
 
     /// Writes what is pending, then reads the states if they changed.
     async fn exchange(&self, revision: &mut Option<u64>) -> Result<(), StatesError> {
-        for (name, write) in self.writes.pending() {
+        let (as_of, pending) = self.writes.pending();
+        for (name, (number, write)) in pending {
             self.write(&name, &write).await?;
-            let mut pending = self.writes.lock();
-            // Unless the pump asked for something else in the meantime.
-            if pending.get(&name).is_some_and(|asked| asked.is_same(&write)) {
-                pending.remove(&name);
-            }
+            self.writes.done(&name, number);
+            // What was read while this was being asked for was not taken over, so it is told again.
+            *revision = None;
         }
         let current = self.states.revision().await?;
         if *revision == Some(current) {
             return Ok(());
         }
         let states = self.states.all().await?.into_iter().collect();
-        let pending = self.writes.names();
-        if self.notices.send(Notice::States { states, pending }).await.is_ok() {
+        if self.notices.send(Notice::States { states, as_of }).await.is_ok() {
             *revision = Some(current);
         }
         Ok(())
@@ -149,11 +174,5 @@ impl Watcher {
                 return;
             }
         }
-    }
-}
-
-impl Write {
-    fn is_same(&self, other: &Self) -> bool {
-        std::mem::discriminant(self) == std::mem::discriminant(other)
     }
 }

@@ -73,7 +73,7 @@ impl Pump {
 
     pub(super) fn notice(&mut self, notice: Notice) {
         match notice {
-            Notice::States { states, pending } => self.set_states(&states, &pending),
+            Notice::States { states, as_of } => self.set_states(&states, as_of),
             Notice::SecretChanged(name) => {
                 if let Some(hosting) = self.hostings.get_mut(&name) {
                     info!(destination = %name, "a secret changed");
@@ -83,14 +83,15 @@ impl Pump {
         }
     }
 
-    /// Takes shared states over, except those that are about to be written anew.
+    /// Takes shared states over, except those whose destination has changed since they were read.
     pub(super) fn set_states(
         &mut self,
         states: &BTreeMap<DestinationName, DestinationStateKind>,
-        pending: &[DestinationName],
+        as_of: u64,
     ) {
         let now = Instant::now();
-        for (name, hosting) in self.hostings.iter_mut().filter(|(name, _)| !pending.contains(name)) {
+        let writes = &self.writes;
+        for (name, hosting) in self.hostings.iter_mut().filter(|(name, _)| !writes.asked_after(name, as_of)) {
             let state = states.get(name).copied().unwrap_or(DestinationStateKind::Open);
             let before = hosting.gate.standing();
             hosting.gate.set_standing(state, now);

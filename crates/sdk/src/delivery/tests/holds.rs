@@ -51,6 +51,24 @@ async fn refused_credentials_hold_the_backlog_until_a_probe_succeeds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_hold_is_not_undone_by_states_read_before_it() {
+    let world = World::new();
+    let (crm, other) = (Arc::new(refusing()), Arc::new(Platform::healthy()));
+    let slow_probe = DestinationSettings { probe_every: DAY, ..settings() };
+    let running = world.run(vec![hosted("crm", &crm, slow_probe), hosted("other", &other, settings())]);
+    sleep(secs(2)).await;
+    // The states are read because of the other destination, and are on their way when this one is held.
+    world.states.slow(secs(5));
+    world.states.set(&name("other"), Paused);
+    sleep(secs(3)).await;
+    world.deliver("crm", "k", "0");
+    until(secs(30), || world.states.get(&name("crm")) == Held).await;
+    sleep(secs(60)).await;
+    assert_eq!(crm.seen().len(), 1, "no attempt before the probe");
+    running.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_hold_outlives_a_restart_and_an_operator_ends_it() {
     let world = World::new();
     let platform = Arc::new(refusing());

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -18,6 +19,7 @@ struct Inner {
     states: BTreeMap<DestinationName, DestinationStateKind>,
     revision: u64,
     gone: bool,
+    slowness: Duration,
 }
 
 impl States {
@@ -34,6 +36,11 @@ impl States {
 
     pub(super) fn gone(&self, gone: bool) {
         self.0.lock().unwrap().gone = gone;
+    }
+
+    /// From now on the states are so old when they arrive.
+    pub(super) fn slow(&self, slowness: Duration) {
+        self.0.lock().unwrap().slowness = slowness;
     }
 
     fn swap(
@@ -63,7 +70,12 @@ impl DestinationStates for States {
 
     async fn all(&self) -> Result<Vec<(DestinationName, DestinationStateKind)>, StatesError> {
         self.ask()?;
-        Ok(self.0.lock().unwrap().states.clone().into_iter().collect())
+        let (states, slowness) = {
+            let inner = self.0.lock().unwrap();
+            (inner.states.clone(), inner.slowness)
+        };
+        tokio::time::sleep(slowness).await;
+        Ok(states.into_iter().collect())
     }
 
     async fn hold(
