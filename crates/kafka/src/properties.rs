@@ -113,7 +113,7 @@ fn common(options: &Options) -> ClientConfig {
         .set("client.id", &options.client)
         .set("socket.keepalive.enable", "true")
         .set("reconnect.backoff.ms", "50")
-        .set("reconnect.backoff.max.ms", "1000")
+        .set("reconnect.backoff.max.ms", "500")
         .set("topic.metadata.refresh.interval.ms", "10000")
         .set("log.connection.close", "false");
     let sasl =
@@ -201,6 +201,8 @@ pub(crate) fn consumer(options: &Options, group: &str) -> ClientConfig {
         .set("max.poll.interval.ms", millis(options.session_timeout.max(Duration::from_secs(300))))
         .set("queued.max.messages.kbytes", "16384")
         .set("fetch.queue.backoff.ms", "5")
+        // A partition that is assigned or resumed is fetched once the request before it is answered.
+        .set("fetch.wait.max.ms", "100")
         .set("fetch.error.backoff.ms", "100")
         .set("fetch.message.max.bytes", "1048576")
         .set("receive.message.max.bytes", (options.max_record + (64 << 20)).to_string());

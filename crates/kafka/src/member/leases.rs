@@ -215,7 +215,7 @@ impl Member {
         let topics: Vec<_> =
             self.inbox.slots().iter().map(|slot| (slot.topic.to_string(), 0)).take(1).collect();
         if !topics.is_empty()
-            && let Err(error) = self.consumer.committed_offsets(list(&topics), self.options.grace())
+            && let Err(error) = self.consumer.committed_offsets(list(&topics), self.options.session_timeout)
         {
             tracing::debug!(group = self.group, %error, "the coordinator does not hear the goodbye");
         }
