@@ -1,5 +1,6 @@
 //! Services as processes of their own, on Kafka and on RabbitMQ, with PostgreSQL: what holds in one process holds in many.
 
+mod demo;
 mod killed;
 mod only;
 mod scaled;

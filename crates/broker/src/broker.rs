@@ -109,6 +109,15 @@ pub trait Broker: Send + Sync + 'static {
     /// [`TopologyError::NotEmpty`] without `force`.
     async fn remove(&self, channel: &ChannelName, force: bool) -> Result<(), TopologyError>;
 
+    /// Removes what the engine keeps beside channels: catalogs, groups, exchanges. For a guest with a prefix of its own that
+    /// has removed all its channels; nobody else may be using them.
+    ///
+    /// # Errors
+    /// [`TopologyError::Unavailable`].
+    async fn clear(&self) -> Result<(), TopologyError> {
+        Ok(())
+    }
+
     /// Leaves every group, so that other instances take over at once, and closes the connections. For the end of a process,
     /// after its intakes were dropped; what is used afterwards answers with errors. Returns when it is done; dropping its
     /// future cuts it short, and others then take over when the broker has noticed.

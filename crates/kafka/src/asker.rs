@@ -158,6 +158,13 @@ impl Asker {
         self.all_done("delete topic", answers, RDKafkaErrorCode::UnknownTopicOrPartition)
     }
 
+    /// Deletes groups that nobody is in; those that are not there are none.
+    pub(crate) async fn delete_groups(&self, groups: &[String]) -> Result<(), KafkaFailure> {
+        let names: Vec<&str> = groups.iter().map(String::as_str).collect();
+        let answers = self.admin()?.delete_groups(&names, &self.admin_options()).await;
+        self.all_done("delete group", answers, RDKafkaErrorCode::GroupIdNotFound)
+    }
+
     fn all_done(
         &self,
         action: &str,

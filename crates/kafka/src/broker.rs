@@ -151,6 +151,10 @@ impl Broker for KafkaBroker {
         topology::remove(&self.core, channel, force).await
     }
 
+    async fn clear(&self) -> Result<(), TopologyError> {
+        topology::clear(&self.core).await
+    }
+
     async fn close(&self) {
         self.core.leave().await;
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::ConfigResource;
-use trunkline_broker::{ChannelName, ChannelSpec, Ensure, Keep, TopologyError};
+use trunkline_broker::{ChannelName, ChannelSpec, Ensure, GroupName, Keep, TopologyError};
 
 use crate::catalog::Channel;
 use crate::core::{Core, now};
@@ -234,6 +234,16 @@ pub(crate) async fn remove(core: &Arc<Core>, name: &ChannelName, force: bool) ->
         gone(core, topic).await.map_err(unavailable)?;
     }
     Ok(())
+}
+
+/// Deletes what is there beside channels: the catalog and the groups.
+pub(crate) async fn clear(core: &Core) -> Result<(), TopologyError> {
+    let prefix = &core.options.prefix;
+    let services = [GroupName::router(), GroupName::dispatcher(), GroupName::console()];
+    let mut groups: Vec<String> = services.iter().map(|group| names::group(prefix, group)).collect();
+    groups.extend([names::mover_group(prefix), names::looker_group(prefix)]);
+    core.asker.delete_groups(&groups).await.map_err(unavailable)?;
+    core.asker.delete(&[&names::catalog_topic(prefix)]).await.map_err(unavailable)
 }
 
 /// Waits until a deleted topic can be created again.

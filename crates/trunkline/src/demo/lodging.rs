@@ -62,6 +62,9 @@ async fn remove_channels(config: &Path) -> anyhow::Result<()> {
             Err(error) => failed = Some(error),
         }
     }
+    if failed.is_none() {
+        failed = broker.clear().await.err();
+    }
     broker.close().await;
     failed.map_or(Ok(()), |error| Err(error.into()))
 }
