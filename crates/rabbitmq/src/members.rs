@@ -44,6 +44,8 @@ pub(crate) struct Members {
     pub(crate) changed: Notify,
     /// Counts whenever leases may have become free.
     freed: watch::Sender<u64>,
+    /// This process has listened long enough to know who was there before it.
+    acquainted: watch::Sender<bool>,
     observers: AtomicUsize,
     state: Mutex<State>,
 }
@@ -87,6 +89,7 @@ impl Members {
             dirty: Notify::new(),
             changed: Notify::new(),
             freed: watch::Sender::new(0),
+            acquainted: watch::Sender::new(false),
             observers: AtomicUsize::new(0),
             state: Mutex::default(),
         }
@@ -129,6 +132,16 @@ impl Members {
         self.freed.send_modify(|count| *count += 1);
         self.dirty.notify_one();
         state.assign(&stake.hold.group, &stake.hold.channel)
+    }
+
+    /// Everybody who was there has had the time to say so.
+    pub(crate) fn acquaint(&self) {
+        self.acquainted.send_replace(true);
+    }
+
+    /// Turns true when leases may be taken: before, somebody unknown may be about to take the same.
+    pub(crate) fn acquainted(&self) -> watch::Receiver<bool> {
+        self.acquainted.subscribe()
     }
 
     /// Whether nobody else is known to hold a lease.

@@ -35,6 +35,8 @@ const ANSWER: &str = "answer";
 
 /// News are gathered for so long before they are announced.
 const GATHER: Duration = Duration::from_millis(10);
+/// How long the others get to answer a hello.
+const ACQUAINT: Duration = Duration::from_millis(250);
 /// How long opening may take.
 const OPENING: Duration = Duration::from_secs(10);
 /// The pause before it is tried again.
@@ -166,6 +168,8 @@ impl Session {
         let core = self.core.clone();
         let mut ticks = interval(core.options.announce);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut acquainted = std::pin::pin!(sleep(ACQUAINT));
+        let mut listening = true;
         loop {
             let done = tokio::select! {
                 heard = consumer.next() => match heard {
@@ -180,6 +184,11 @@ impl Session {
                     self.tell(core.names.members(), "".into(), CHANGED, "", "").await
                 }
                 _ = ticks.tick() => self.tick().await,
+                () = &mut acquainted, if listening => {
+                    listening = false;
+                    core.members.acquaint();
+                    Ok(())
+                }
                 Some(question) = questions.recv() => {
                     self.tell("".into(), short(question.queue), ASK, &question.id, &question.text).await
                 }

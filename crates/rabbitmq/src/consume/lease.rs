@@ -29,6 +29,8 @@ use crate::members::{Stake, Wanted};
 const OPENING: Duration = Duration::from_secs(10);
 /// The first and the longest pause between two looks at a queue that another consumer still has.
 const LOOK: (Duration, Duration) = (Duration::from_millis(30), Duration::from_secs(1));
+/// How long taking a first lease waits for news of the others.
+const UNHEARD: Duration = Duration::from_secs(3);
 /// The pause before a broken lease is taken again.
 const BROKEN: Duration = Duration::from_millis(100);
 /// How long the broker may take to close an AMQP channel.
@@ -92,6 +94,14 @@ impl LeaseTask {
 
     /// Waits until nobody has the lease; returns its epoch. `None` when it is not to be taken any more.
     async fn claim(&mut self) -> Option<u64> {
+        let mut acquainted = self.core.members.acquainted();
+        tokio::select! {
+            _ = acquainted.wait_for(|acquainted| *acquainted) => {}
+            _ = self.leave.wait_for(|leave| *leave) => {}
+            () = self.core.closing.cancelled() => {}
+            // Without a way to hear the others, the single active consumer is the only fence.
+            () = sleep(UNHEARD) => {}
+        }
         let mut freed = self.core.members.freed();
         let mut pause = LOOK.0;
         loop {
