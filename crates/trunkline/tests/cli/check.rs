@@ -177,7 +177,7 @@ fn a_broker_is_judged_by_its_engine() {
 fn a_certificate_that_is_not_here_is_a_warning_and_stops_a_start() {
     let folder = Folder::new("version: 1\nbroker: { url: kafka://127.0.0.1:1, tls: { ca: ca.pem } }\n");
     let found = folder.run(&["check"]).ok();
-    assert!(found.stdout.contains("2:50: warning[TL-C011]: broker.tls.ca"), "{}", found.stdout);
+    assert!(found.stdout.contains("2:48: warning[TL-C011]: broker.tls.ca"), "{}", found.stdout);
     let started = folder.run(&["up", "--wait", "0s"]);
     assert_eq!(started.code, 3, "{started:#?}");
     folder.write("ca.pem", "-");
