@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rdkafka::consumer::BaseConsumer;
 use trunkline_broker::{ChannelName, ConsumeError, GroupName};
 
 use crate::asker::{Asker, lock};
@@ -30,8 +29,6 @@ pub(crate) struct Core {
     pub(crate) epochs: Arc<AtomicU64>,
     members: Mutex<Vec<(GroupName, Weak<Inbox>)>>,
     pub(crate) mover: Mutex<Option<Arc<Mover>>>,
-    /// Clients that looked at backlogs, for the next look.
-    pub(crate) backlogs: Mutex<Vec<BaseConsumer<Common>>>,
     pub(crate) transactions: Option<Transactions>,
     /// One creation of a delay topic at a time.
     pub(crate) delaying: tokio::sync::Mutex<()>,
@@ -63,7 +60,6 @@ impl Core {
             epochs: Arc::default(),
             members: Mutex::default(),
             mover: Mutex::default(),
-            backlogs: Mutex::default(),
             transactions,
             delaying: tokio::sync::Mutex::default(),
             keeping: AtomicBool::new(false),
@@ -152,9 +148,6 @@ impl Core {
     /// Ends everything. `abandon`: as if the process were killed.
     pub(crate) fn close(&self, abandon: bool) {
         self.closed.store(true, Ordering::Release);
-        // Ending clients waits for their threads; that is done on one of its own.
-        let backlogs = std::mem::take(&mut *lock(&self.backlogs));
-        drop(std::thread::Builder::new().name("kafka-closing".to_owned()).spawn(move || drop(backlogs)));
         if let Some(mover) = lock(&self.mover).take() {
             mover.stop(abandon);
         }

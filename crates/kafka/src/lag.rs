@@ -83,8 +83,6 @@ fn merge(partitions: Vec<Found>, delayed: Found) -> Vec<Lag> {
 /// What a group has not settled of the channel itself.
 fn settled_by(core: &Core, channel: &Channel, group: &GroupName) -> Result<Vec<Found>, KafkaFailure> {
     let (topic, count) = (&*channel.topic, channel.partitions);
-    let asked = names::group(&core.options.prefix, group);
-    let committed = core.asker.committed(&asked, topic, count, &channel.incarnation)?;
     // What is settled here counts before it is committed.
     let mut here: HashMap<u16, i64> = HashMap::new();
     for (of, part) in core.leases() {
@@ -92,7 +90,15 @@ fn settled_by(core: &Core, channel: &Channel, group: &GroupName) -> Result<Vec<F
             here.insert(part.partition, part.position());
         }
     }
-    let settled = |partition: u16| here.get(&partition).copied().max(committed[usize::from(partition)]);
+    let mut committed = vec![None; usize::from(count)];
+    // The coordinator need not be asked about what is all held here; finding it takes a new client a second.
+    if here.len() < committed.len() {
+        let asked = names::group(&core.options.prefix, group);
+        committed = core.asker.committed(&asked, topic, count, &channel.incarnation)?;
+    }
+    let settled = |partition: u16| {
+        here.get(&partition).copied().max(committed.get(usize::from(partition)).copied().flatten())
+    };
     spans(core, topic, count, settled)
 }
 
@@ -102,9 +108,14 @@ fn delayed(core: &Core, channel: &Channel) -> Result<Found, KafkaFailure> {
         return Ok(Found::default());
     }
     let (topic, count) = (&*channel.delay_topic, u16::from(STEPS));
-    let mover = names::mover_group(&core.options.prefix);
-    let committed = core.asker.committed(&mover, topic, count, &channel.incarnation)?;
-    let found = spans(core, topic, count, |partition| committed[usize::from(partition)])?;
+    let here = lock(&core.mover).as_ref().map(|mover| mover.positions(topic)).unwrap_or_default();
+    let mut committed: Vec<Option<i64>> = (0..count).map(|partition| here.get(&partition).copied()).collect();
+    if here.len() < committed.len() {
+        let mover = names::mover_group(&core.options.prefix);
+        committed = core.asker.committed(&mover, topic, count, &channel.incarnation)?;
+    }
+    let found =
+        spans(core, topic, count, |partition| committed.get(usize::from(partition)).copied().flatten())?;
     Ok(found.into_iter().fold(Found::default(), |sum, found| Found {
         records: sum.records + found.records,
         oldest: [sum.oldest, found.oldest].into_iter().flatten().min(),
@@ -134,27 +145,20 @@ fn spans(
     Ok(found)
 }
 
-/// Reads the beginnings of spans, with a client that is kept for the next time.
+/// Reads the beginnings of spans, with a client of its own: one that looked at another topic before takes a second to
+/// turn to this one.
 fn look(core: &Core, topic: &str, spans: &[Span], found: &mut [Found]) -> Result<(), KafkaFailure> {
     let failure = |cause| core.asker.failure(format!("show the backlog of topic `{topic}`"), cause);
-    let kept = lock(&core.backlogs).pop();
-    let consumer: BaseConsumer<Common> = match kept {
-        Some(consumer) => consumer,
-        None => {
-            let config = properties::looker(&core.options, &names::looker_group(&core.options.prefix));
-            BaseConsumer::from_config_and_context(&config, core.common.clone()).map_err(failure)?
-        }
-    };
+    let config = properties::looker(&core.options, &names::looker_group(&core.options.prefix));
+    let made = BaseConsumer::from_config_and_context(&config, core.common.clone());
+    let consumer: BaseConsumer<Common> = made.map_err(failure)?;
     let mut list = TopicPartitionList::new();
     for span in spans {
         let partition = i32::from(span.partition);
         list.add_partition_offset(topic, partition, Offset::Offset(span.from)).map_err(failure)?;
     }
     consumer.assign(&list).map_err(failure)?;
-    read(&consumer, spans, found, Instant::now() + core.options.request_timeout)?;
-    consumer.unassign().map_err(failure)?;
-    lock(&core.backlogs).push(consumer);
-    Ok(())
+    read(&consumer, spans, found, Instant::now() + core.options.request_timeout)
 }
 
 fn read(

@@ -53,9 +53,13 @@ pub(crate) struct Member {
     epochs: Arc<AtomicU64>,
     parts: HashMap<TopicPartition, Arc<Part>>,
     paused: HashSet<TopicPartition>,
+    /// Given up while they were paused, which librdkafka remembers.
+    asleep: HashSet<TopicPartition>,
     /// Assigned by the coordinator and not yet taken.
     assigning: Option<Vec<TopicPartition>>,
     assign_after: Instant,
+    /// To be fetched from another offset.
+    restarting: Vec<(TopicPartition, i64)>,
     revoking: Option<Leaving>,
     /// The intake was dropped, and its leases are being given up.
     is_left: bool,
@@ -95,8 +99,10 @@ impl Member {
             epochs,
             parts: HashMap::new(),
             paused: HashSet::new(),
+            asleep: HashSet::new(),
             assigning: None,
             assign_after: Instant::now(),
+            restarting: Vec::new(),
             revoking: None,
             is_left: false,
             blocks: Blocks::default(),
@@ -124,6 +130,7 @@ impl Member {
                 self.subscribe();
             }
             self.take_leases();
+            self.restart();
             self.end_leases();
             self.commit();
             if inbox.leaving.load(Ordering::Acquire) && self.leave() {
@@ -155,6 +162,7 @@ impl Member {
     fn is_busy(&self) -> bool {
         self.assigning.is_some()
             || self.revoking.is_some()
+            || !self.restarting.is_empty()
             || self.committing.is_under_way()
             || self.inbox.leaving.load(Ordering::Acquire)
     }

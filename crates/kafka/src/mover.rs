@@ -56,7 +56,7 @@ pub(crate) struct Mover {
     abandoned: AtomicBool,
     /// Delay topics of which it has partitions.
     topics: watch::Sender<HashSet<String>>,
-    /// What it has carried and committed.
+    /// The offset before which it has carried everything, for each partition it has.
     pub(crate) carried: std::sync::Mutex<HashMap<TopicPartition, i64>>,
 }
 
@@ -93,6 +93,13 @@ impl Mover {
     pub(crate) fn stop(&self, abandon: bool) {
         self.abandoned.store(abandon, Ordering::Release);
         self.stopped.store(true, Ordering::Release);
+    }
+
+    /// How far the partitions of a delay topic are carried that it has.
+    pub(crate) fn positions(&self, topic: &str) -> HashMap<u16, i64> {
+        let carried = lock(&self.carried);
+        let of_topic = carried.iter().filter(|((of, _), _)| of == topic);
+        of_topic.filter_map(|((_, partition), at)| Some((u16::try_from(*partition).ok()?, *at))).collect()
     }
 
     async fn wait_for(&self, most: Duration, condition: impl FnMut(&HashSet<String>) -> bool) {
@@ -134,6 +141,8 @@ struct Carrier {
     /// By delay topic.
     channels: HashMap<String, Arc<Channel>>,
     waiting: HashMap<TopicPartition, Waiting>,
+    /// Given up while they were paused, which librdkafka remembers.
+    asleep: HashSet<TopicPartition>,
     assigning: Option<Vec<TopicPartition>>,
     blocks: Blocks,
     pause_until: Instant,
@@ -157,6 +166,7 @@ impl Carrier {
             changed,
             channels: HashMap::new(),
             waiting: HashMap::new(),
+            asleep: HashSet::new(),
             assigning: None,
             blocks: Blocks::default(),
             pause_until: Instant::now(),
@@ -208,7 +218,9 @@ impl Carrier {
                 GroupNews::Revoked { places, .. } => {
                     // All that was carried is committed; the rest is the next one's.
                     places.iter().for_each(|place| {
-                        self.waiting.remove(place);
+                        if self.waiting.remove(place).is_some_and(|waiting| waiting.paused) {
+                            self.asleep.insert(place.clone());
+                        }
                         lock(&self.mover.carried).remove(place);
                     });
                     if let Err(error) = self.consumer.incremental_unassign(&list(places.iter())) {
@@ -227,12 +239,19 @@ impl Carrier {
 
     fn take_share(&mut self) {
         let Some(places) = self.assigning.take() else { return };
-        match self.begins(&places).and_then(|begins| {
+        let taken = self.begins(&places).and_then(|begins| {
             self.consumer.incremental_assign(&begins)?;
-            // A partition that was paused when it went is still paused when it comes back.
-            self.consumer.resume(&begins)
-        }) {
-            Ok(()) => {
+            Ok(begins)
+        });
+        match taken {
+            Ok(begins) => {
+                self.note(&begins);
+                let asleep: Vec<_> = places.iter().filter(|place| self.asleep.remove(*place)).collect();
+                if !asleep.is_empty()
+                    && let Err(error) = self.consumer.resume(&list(asleep.into_iter()))
+                {
+                    tracing::debug!(%error, "resuming delayed records");
+                }
                 self.waiting.extend(places.into_iter().map(|place| (place, Waiting::default())));
                 self.tell_topics();
             }
@@ -351,19 +370,21 @@ impl Carrier {
         self.commit(&commits);
     }
 
+    fn note(&self, positions: &TopicPartitionList) {
+        let mut carried = lock(&self.mover.carried);
+        for element in positions.elements() {
+            if let Offset::Offset(offset) = element.offset() {
+                carried.insert((element.topic().to_owned(), element.partition()), offset);
+            }
+        }
+    }
+
     fn commit(&self, commits: &TopicPartitionList) {
         if commits.count() == 0 || self.mover.abandoned.load(Ordering::Acquire) {
             return;
         }
         match self.consumer.commit(commits, CommitMode::Sync) {
-            Ok(()) => {
-                let mut carried = lock(&self.mover.carried);
-                for element in commits.elements() {
-                    if let Offset::Offset(offset) = element.offset() {
-                        carried.insert((element.topic().to_owned(), element.partition()), offset);
-                    }
-                }
-            }
+            Ok(()) => self.note(commits),
             // Some may be carried twice, or the next commit covers it.
             Err(error) => tracing::debug!(%error, "committing carried records"),
         }

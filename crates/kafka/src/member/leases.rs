@@ -79,8 +79,10 @@ impl Member {
             tracing::warn!(group = self.group, %error, "an assignment could not be taken");
             return;
         }
-        // A partition that was paused when it went is still paused when it comes back.
-        if let Err(error) = self.consumer.resume(&list) {
+        let asleep: Vec<_> = places.into_iter().filter(|place| self.asleep.remove(place)).collect();
+        if !asleep.is_empty()
+            && let Err(error) = self.consumer.resume(&super::flow::list(&asleep))
+        {
             tracing::debug!(group = self.group, %error, "resuming partitions");
         }
         begins.into_iter().for_each(|begin| self.begin(begin));
@@ -174,7 +176,9 @@ impl Member {
     }
 
     fn end(&mut self, place: &TopicPartition) {
-        self.paused.remove(place);
+        if self.paused.remove(place) {
+            self.asleep.insert(place.clone());
+        }
         if let Some(part) = self.parts.remove(place) {
             part.lose();
             self.inbox.remove_part(&part);
@@ -222,6 +226,25 @@ impl Member {
         self.consumer.context().close();
     }
 
+    /// Fetches partitions from another offset. One whose offset was refused can't seek; it is given up and taken anew.
+    pub(super) fn restart(&mut self) {
+        for (place, offset) in std::mem::take(&mut self.restarting) {
+            if !self.parts.contains_key(&place) || self.is_revoked(&place) {
+                continue;
+            }
+            let mut begin = TopicPartitionList::new();
+            let placed = begin.add_partition_offset(&place.0, place.1, Offset::Offset(offset));
+            let restarted = placed
+                .and_then(|()| self.consumer.incremental_unassign(&list(std::slice::from_ref(&place))))
+                .and_then(|()| self.consumer.incremental_assign(&begin));
+            if let Err(error) = restarted {
+                let (topic, partition) = &place;
+                tracing::debug!(topic, partition, %error, "beginning a partition anew; it is tried again");
+                self.restarting.push((place, offset));
+            }
+        }
+    }
+
     /// A fetch was refused because its offset is not there.
     pub(super) fn out_of_range(&mut self) {
         let parts: Vec<_> = self.parts.iter().map(|(place, part)| (place.clone(), part.clone())).collect();
@@ -244,11 +267,7 @@ impl Member {
                     "the partition is another one than before; it is read from its beginning"
                 );
                 part.restart(low);
-                if let Err(error) =
-                    self.consumer.seek(&topic, partition, Offset::Offset(low), self.options.request_timeout)
-                {
-                    tracing::warn!(topic, partition, %error, "the partition's beginning can't be read yet");
-                }
+                self.restarting.push(((topic, partition), low));
                 continue;
             }
             let detail = format!(
