@@ -41,9 +41,13 @@ impl KafkaBroker {
         let options = Arc::new(options);
         let bootstrap = options.bootstrap.clone();
         let made = tokio::task::spawn_blocking(move || connect(&options)).await;
-        let closed = || ConnectError::Unusable { bootstrap: bootstrap.clone(), cause: KafkaFailure::Closed };
+        let closed =
+            || ConnectError::Unusable { bootstrap: bootstrap.clone(), cause: KafkaFailure::Closed.into() };
         let core = made.unwrap_or_else(|_| Err(closed()))?;
-        core.register.refresh().await.map_err(|cause| ConnectError::Unusable { bootstrap, cause })?;
+        core.register
+            .refresh()
+            .await
+            .map_err(|cause| ConnectError::Unusable { bootstrap, cause: cause.into() })?;
         Ok(Self { core: Arc::new(core) })
     }
 
@@ -64,7 +68,7 @@ fn connect(options: &Arc<Options>) -> Result<Core, ConnectError> {
     let asker = Arc::new(Asker::new(options.clone(), common.clone()).map_err(property)?);
     asker.topics().map_err(|failure| match failure {
         KafkaFailure::Refused { cause, .. } => property(cause),
-        cause => ConnectError::Unusable { bootstrap: options.bootstrap.clone(), cause },
+        cause => ConnectError::Unusable { bootstrap: options.bootstrap.clone(), cause: cause.into() },
     })?;
     let publisher = Publisher::start(options.clone(), common.clone()).map_err(property)?;
     let register = Register::start(options.clone(), common.clone(), asker.clone(), publisher.clone());

@@ -97,8 +97,8 @@ mod tests {
     use super::*;
 
     fn token(properties: &[(&str, &str)]) -> Result<OAuthToken, String> {
-        let mut options = Options::default();
-        options.properties = properties.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        let properties = properties.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        let options = Options { properties, ..Options::default() };
         Common::new(&options).generate_oauth_token(None).map_err(|error| error.to_string())
     }
 

@@ -38,7 +38,7 @@ pub enum ConnectError {
         bootstrap: String,
         /// Why.
         #[source]
-        cause: KafkaFailure,
+        cause: Box<KafkaFailure>,
     },
     /// Another process has this one's transactional id.
     #[error("another instance took over the transactional id `{0}`")]

@@ -117,6 +117,6 @@ fn settled_by_all(
 /// About how many of the channel's records have so many bytes, judged by those seen here.
 fn records_in(part: &Part, bytes: u64) -> i64 {
     let (records, seen) = (part.slot.seen.records(), part.slot.seen.bytes());
-    let mean = if records == 0 { 1 } else { (seen / records).max(1) };
+    let mean = seen.checked_div(records).unwrap_or(1).max(1);
     i64::try_from(bytes).unwrap_or(i64::MAX) / i64::try_from(mean).unwrap_or(i64::MAX)
 }

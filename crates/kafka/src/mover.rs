@@ -393,6 +393,8 @@ impl Carrier {
 
 fn list<'a>(places: impl Iterator<Item = &'a TopicPartition>) -> TopicPartitionList {
     let mut list = TopicPartitionList::new();
-    places.for_each(|(topic, partition)| drop(list.add_partition(topic, *partition)));
+    for (topic, partition) in places {
+        list.add_partition(topic, *partition);
+    }
     list
 }

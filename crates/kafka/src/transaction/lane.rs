@@ -67,7 +67,8 @@ impl Lane {
                 bootstrap: options.bootstrap.clone(),
                 action: format!("begin transactions as `{id}`"),
                 cause,
-            },
+            }
+            .into(),
         };
         let producer = make(&options, &common, &id).map_err(unusable)?;
         Ok(Self { options, common, id, queue, producer })
@@ -272,7 +273,7 @@ impl Lane {
         let fatal = self.producer.client().fatal_error();
         let code = fatal.as_ref().map(|(code, _)| *code).or(error.rdkafka_error_code());
         let transaction = match &error {
-            KafkaError::Transaction(error) => Some(error.code().into()),
+            KafkaError::Transaction(error) => Some(error.code()),
             _ => None,
         };
         let fenced = |code: RDKafkaErrorCode| matches!(code, Fenced | InvalidProducerEpoch | ProducerFenced);
