@@ -36,6 +36,8 @@ pub(crate) const GATEWAY: &str = "gateway";
 
 /// Items of one publish, at most: what a crash may send twice, and what is in memory of one replay.
 pub const BATCH: u32 = 100;
+/// Items of a replay's first publish, while nothing is known of their size: as many of the largest as memory bears.
+pub const FIRST_BATCH: u32 = 8;
 /// Bytes of one publish: no further item is added beyond them.
 pub const BATCH_BYTES: usize = 8 << 20;
 /// Replays that are worked on at once; a slow one stops no other.

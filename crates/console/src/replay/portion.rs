@@ -1,9 +1,6 @@
 //! How many dead letters of a replay are read from the store at once.
 
-use super::{BATCH, BATCH_BYTES};
-
-/// How many to begin with: as many of the largest as memory bears.
-const FIRST: u32 = 8;
+use super::{BATCH, BATCH_BYTES, FIRST_BATCH};
 
 /// Follows the size of dead letters, which differ ten-thousandfold, so that few large ones are in memory and many small ones
 /// go at once.
@@ -13,7 +10,7 @@ pub(super) struct Portion {
 
 impl Portion {
     pub(super) fn new() -> Self {
-        Self { items: FIRST }
+        Self { items: FIRST_BATCH }
     }
 
     /// How many to read, at most [`BATCH`].
