@@ -4,8 +4,10 @@ mod bombs;
 mod canary;
 mod escapes;
 mod headers;
+mod isolated;
 mod parsers;
 mod private;
+mod spent;
 
 use trunkline_sdk::testing::Receiver;
 use trunkline_tests::{Instance, Setup, fixture};
