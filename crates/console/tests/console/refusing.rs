@@ -123,7 +123,8 @@ async fn hostile_input_is_only_text() {
         world.post("/api/v1/replays", &json!({ "filter": { "destination": text } })).await.expect(404);
         let paused =
             world.post("/api/v1/destinations/erp/pause", &json!({ "reason": text })).await.expect(200);
-        assert_eq!(paused["reason"], text, "it is kept as it was said");
+        let kept = text.replace('\u{0}', "\u{fffd}"); // Databases take no NUL in a text.
+        assert_eq!(paused["reason"], kept, "it is kept as it was said");
     }
     let deep = format!(r#"{{"filter": {}1{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
     let request = world.request(Method::POST, "/api/v1/replays").header("content-type", "application/json");

@@ -121,7 +121,7 @@ mod tests {
         check(
             TopologyError::Missing(ChannelName::events()),
             Exit::Unavailable,
-            &["t.yaml:2:34: error[TL-B002]: broker.ensure"],
+            &["t.yaml:2:35: error[TL-B002]: broker.ensure"],
         );
     }
 }

@@ -64,8 +64,8 @@ fn mistakes_have_their_places() {
     check("broker: 7", &[("1:9 TL-C003 broker", "an address, or a map with `url`")]);
     check("broker: redis://h", &[("1:9 TL-C003 broker", "`redis`, which is no engine")]);
     check(
-        "broker: { ulr: kafka://k1 }",
-        &[("1:9 TL-C004", "`url`"), ("1:11 TL-C002 broker.ulr", "did you mean `url`?")],
+        "broker: { uri: kafka://k1 }",
+        &[("1:9 TL-C004", "`url`"), ("1:11 TL-C002 broker.uri", "did you mean `url`?")],
     );
     check(
         "broker: { url: kafka://k1, ensure: perhaps }",
