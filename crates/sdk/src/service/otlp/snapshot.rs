@@ -88,7 +88,7 @@ impl Family {
     }
 
     /// The point of a label set: a histogram's lines stand one after the other.
-    fn point(&mut self, labels: Vec<(String, String)>) -> &mut Point {
+    fn point(&mut self, labels: Labels) -> &mut Point {
         let same = self.points.last().is_some_and(|point| point.labels == labels);
         if !same {
             self.points.push(Point { labels, ..Point::default() });
@@ -98,8 +98,11 @@ impl Family {
     }
 }
 
+/// Names and values.
+type Labels = Vec<(String, String)>;
+
 /// Name, labels and value of a line.
-fn sample(line: &str) -> Option<(&str, Vec<(String, String)>, &str)> {
+fn sample(line: &str) -> Option<(&str, Labels, &str)> {
     match line.split_once('{') {
         None => {
             let (name, value) = line.split_once(' ')?;
@@ -113,7 +116,7 @@ fn sample(line: &str) -> Option<(&str, Vec<(String, String)>, &str)> {
 }
 
 /// Labels up to the closing brace, and what is behind it.
-fn labels(mut rest: &str) -> Option<(Vec<(String, String)>, &str)> {
+fn labels(mut rest: &str) -> Option<(Labels, &str)> {
     let mut labels = Vec::new();
     loop {
         rest = rest.trim_start_matches(',');
