@@ -93,7 +93,7 @@ async fn every_mode_is_routed_in_the_order_of_its_key() {
     let keyed: Vec<_> = deliveries.iter().filter(|delivery| delivery.event.key() == "customer-1").collect();
     assert_eq!(keyed.iter().map(|delivery| delivery.event.id()).collect::<Vec<_>>(), ["1", "2", "3"]);
     let bare = deliveries.iter().find(|delivery| delivery.event.id() == "4").unwrap();
-    assert_eq!(bare.event.key(), "/shop\04");
+    assert_eq!(bare.event.key(), "/shop\x004");
     let (counts, steps) = counts(&bus, 4).await;
     assert_eq!((counts.accepted, counts.routed, steps), (4, 4, 4), "the account knows them from here on");
 }

@@ -101,7 +101,7 @@ fn a_key_that_is_text_becomes_the_partition_key() {
     assert_eq!(event.text_attribute("partitionkey"), Some("customer-1"));
     assert_eq!(event.data(), self::event().data());
     // Numbers of the Java client, no key at all, and the key that the bus itself would choose.
-    for other in [&[0, 0, 0, 0, 0, 0, 0, 7][..], b"", b"\xff", b"/shop\01"] {
+    for other in [&[0, 0, 0, 0, 0, 0, 0, 7][..], b"", b"\xff", b"/shop\x001"] {
         assert_eq!(keyed(other, protobuf()), self::event(), "{other:?}");
     }
     let own = Event::builder("1", "s", "t").key("mine").build().unwrap();
