@@ -30,10 +30,11 @@
 //!
 //! # Security
 //!
-//! TLS and mutual TLS by [`Options::tls`]. SASL by properties: `PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512`, and `OAUTHBEARER`
-//! with a token from `trunkline.oauth.token.file` (read again before it is five minutes old) or `trunkline.oauth.token`,
-//! and the name `trunkline.oauth.principal`. Not supported: `GSSAPI` (Kerberos), and librdkafka's own OIDC client, which the
-//! build leaves out.
+//! TLS and mutual TLS by [`Options::tls`]. SASL by properties: `PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512`.
+//! `OAUTHBEARER` with a token from `trunkline.oauth.token.file` (read again before it is five minutes old) or
+//! `trunkline.oauth.token`, and the name `trunkline.oauth.principal`, is not finished: the clients that look at topics never
+//! hand their token over, so connecting fails. Not supported: `GSSAPI` (Kerberos), and librdkafka's own OIDC client,
+//! which the build leaves out.
 //!
 //! [`ConsumeError::Damaged`]: trunkline_broker::ConsumeError::Damaged
 #![warn(missing_docs)]
