@@ -37,9 +37,9 @@ pub enum JsonError {
     /// An object of more than [`MAX_MEMBERS`] members.
     #[error("an object of more than {MAX_MEMBERS} members")]
     TooManyMembers,
-    /// More than [`MAX_VALUES`] values.
-    #[error("more than {MAX_VALUES} values")]
-    TooManyValues,
+    /// More than so many values.
+    #[error("more than {0} values")]
+    TooManyValues(usize),
 }
 
 /// How many members one object may have. More are no business event but an attack on whoever keeps them apart.
@@ -52,8 +52,8 @@ pub const MAX_VALUES: usize = 50_000;
 pub(crate) const OBJECT: usize = 2;
 
 /// Parses JSON text into a [`Value`], refusing duplicate keys, depth beyond [`MAX_DEPTH`], objects of more than
-/// [`MAX_MEMBERS`] and more than [`MAX_VALUES`] in all. A number is an integer when it is written without fraction and exponent and is an `i64`; else it is
-/// a float, and one that no float can hold is a syntax error.
+/// [`MAX_MEMBERS`] and more than [`MAX_VALUES`] in all. A number is an integer when it is written without fraction and
+/// exponent and is an `i64`; else it is a float, and one that no float can hold is a syntax error.
 ///
 /// # Errors
 /// [`JsonError`] names the place or the key.
@@ -61,8 +61,8 @@ pub fn parse(text: &str) -> Result<Value, JsonError> {
     read(text, MAX_DEPTH, MAX_VALUES)
 }
 
-/// Checks JSON text as [`parse`] does, without building the value; how many values there are does not matter to one who
-/// only carries them.
+/// Checks JSON text as [`parse`] does, without building the value. Who only carries values has place for more of them: as
+/// many as twice [`MAX_VALUES`], or one for each five bytes.
 ///
 /// # Errors
 /// As [`parse`].
@@ -72,13 +72,14 @@ pub fn check(text: &str) -> Result<(), JsonError> {
 
 /// As [`check`] with another limit for the depth, for JSON that wraps somebody's JSON.
 pub(crate) fn check_to(text: &str, depth: usize) -> Result<(), JsonError> {
-    read(text, depth, usize::MAX)
+    // Shorter ones on average are no business event, but take longer to read than they took to send.
+    read(text, depth, (text.len() / 5).max(2 * MAX_VALUES))
 }
 
 fn read<'de, T: Tree<'de>>(text: &'de str, depth: usize, values: usize) -> Result<T, JsonError> {
-    let (refused, values) = (Cell::new(None), Cell::new(values));
+    let (refused, most, values) = (Cell::new(None), values, Cell::new(values));
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let walk = Walk { depth, values: &values, refused: &refused, tree: PhantomData };
+    let walk = Walk { depth, most, values: &values, refused: &refused, tree: PhantomData };
     walk.deserialize(&mut deserializer).and_then(|tree| deserializer.end().map(|()| tree)).map_err(|error| {
         refused.take().unwrap_or_else(|| JsonError::Syntax {
             line: error.line(),
@@ -100,6 +101,8 @@ fn problem(error: &serde_json::Error) -> String {
 /// What a document is read into: a value, or nothing but the certainty that it could be.
 trait Tree<'de>: Sized {
     type Members: Default;
+    /// What an object counts beside the one that every value does.
+    const OBJECT: usize;
     fn scalar(scalar: impl FnOnce() -> Value) -> Self;
     fn array(items: Vec<Self>) -> Self;
     fn object(members: Self::Members) -> Self;
@@ -109,6 +112,7 @@ trait Tree<'de>: Sized {
 
 impl Tree<'_> for Value {
     type Members = BTreeMap<Arc<str>, Self>;
+    const OBJECT: usize = OBJECT;
 
     fn scalar(scalar: impl FnOnce() -> Value) -> Self {
         scalar()
@@ -129,6 +133,7 @@ impl Tree<'_> for Value {
 
 impl<'de> Tree<'de> for () {
     type Members = Names<'de>;
+    const OBJECT: usize = 0;
 
     fn scalar(_scalar: impl FnOnce() -> Value) -> Self {}
 
@@ -169,7 +174,8 @@ impl<'de> Names<'de> {
 /// only carry words.
 struct Walk<'e, T> {
     depth: usize,
-    /// How many values may still come.
+    /// How many values there may be, and how many of them may still come.
+    most: usize,
     values: &'e Cell<usize>,
     refused: &'e Cell<Option<JsonError>>,
     tree: PhantomData<T>,
@@ -183,7 +189,7 @@ impl<T> Walk<'_, T> {
 
     fn spend<E: de::Error>(&self, values: usize) -> Result<(), E> {
         let left = self.values.get().checked_sub(values);
-        self.values.set(left.ok_or_else(|| self.refuse(JsonError::TooManyValues))?);
+        self.values.set(left.ok_or_else(|| self.refuse(JsonError::TooManyValues(self.most)))?);
         Ok(())
     }
 
@@ -244,7 +250,7 @@ impl<'de, T: Tree<'de>> Visitor<'de> for Walk<'_, T> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<T, A::Error> {
-        self.spend(OBJECT)?;
+        self.spend(T::OBJECT)?;
         let mut members = T::Members::default();
         let mut count = 0;
         let inner = self.inner()?;
@@ -358,8 +364,10 @@ mod tests {
         let keys: Vec<String> = (0..1_000_000).map(|number| format!("\"{number}\":0")).collect();
         quickly(&format!("{{{}}}", keys.join(",")), &JsonError::TooManyMembers);
         let many = format!("[{}0]", "{\"a\":0},".repeat(MAX_VALUES / 4));
-        assert_eq!(parse(&many), Err(JsonError::TooManyValues));
+        assert_eq!(parse(&many), Err(JsonError::TooManyValues(MAX_VALUES)));
         assert_eq!(check(&many), Ok(()));
+        let numbers = format!("[{}0]", "0,".repeat(500_000));
+        assert_eq!(check(&numbers), Err(JsonError::TooManyValues(200_000)));
     }
 
     proptest! {
