@@ -139,10 +139,7 @@ pub async fn run(host: Host, settings: GatewaySettings) -> anyhow::Result<()> {
         broker: host.broker.clone(),
         sources: ArcSwap::from_pointee(sources),
         keys: ArcSwap::from_pointee(keys),
-        rate: settings
-            .rate_limit
-            .as_ref()
-            .map(|rate| (limiter(rate.count, rate.per), DefaultClock::default())),
+        rate: key_rate(&settings),
         settings: settings.clone(),
     });
     let listener = tokio::net::TcpListener::bind(settings.listen).await.map_err(|cause| {
@@ -179,6 +176,10 @@ pub async fn run(host: Host, settings: GatewaySettings) -> anyhow::Result<()> {
         "requests were cut off; their senders were told nothing and send again".to_owned(),
     )
     .into())
+}
+
+fn key_rate(settings: &GatewaySettings) -> Option<KeyRate> {
+    settings.rate_limit.as_ref().map(|rate| (limiter(rate.count, rate.per), DefaultClock::default()))
 }
 
 fn key_ring(host: &Host, keys: &[KeyEntry]) -> anyhow::Result<KeyRing> {

@@ -1,7 +1,6 @@
 //! Developer commands of Trunkline: `cargo xtask COMMAND`. Needs neither make nor bash.
 #![allow(clippy::print_stdout, reason = "a command line prints")]
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -35,11 +34,7 @@ enum Command {
     /// Fault tests at their full count
     Chaos(chaos::Args),
     /// Measure, with the limit beside ours: embedded, route, match, gateway, idle
-    Bench {
-        /// What to measure, and its options; none for all
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        arguments: Vec<String>,
-    },
+    Bench(run::BenchArgs),
     /// Write the Rust code and the descriptor set from proto/
     Generate,
 }
@@ -50,8 +45,10 @@ fn main() -> ExitCode {
         Command::Brokers { action } => test_brokers::run(&action),
         Command::Lint => test::lint(),
         Command::Chaos(arguments) => chaos::chaos(&arguments),
-        Command::Bench { arguments } => run::bench(&arguments),
-        Command::Generate => generate::generate(&root().join("proto"), &root().join("crates/proto/src/gen")),
+        Command::Bench(arguments) => run::bench(&arguments),
+        Command::Generate => {
+            generate::generate(&run::root().join("proto"), &run::root().join("crates/proto/src/gen"))
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -60,9 +57,4 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// The workspace's root.
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }

@@ -1,10 +1,22 @@
 //! Runs cargo and other programs from the workspace's root.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
-use crate::root;
+/// The workspace's root.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// What `cargo xtask bench` takes.
+#[derive(clap::Args)]
+pub(crate) struct BenchArgs {
+    /// What to measure, and its options; none for all
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
 
 /// Runs cargo with some environment; its output goes where ours goes.
 ///
@@ -29,9 +41,9 @@ pub(crate) fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> anyhow:
 ///
 /// # Errors
 /// A run that fails, or whose own check finds records missing or changed.
-pub(crate) fn bench(arguments: &[String]) -> anyhow::Result<()> {
+pub(crate) fn bench(arguments: &BenchArgs) -> anyhow::Result<()> {
     cargo(&["build", "--release", "--package", "trunkline"], &[])?;
     let mut run = vec!["run", "--release", "--quiet", "--package", "trunkline-bench", "--"];
-    run.extend(arguments.iter().map(String::as_str));
+    run.extend(arguments.arguments.iter().map(String::as_str));
     cargo(&run, &[])
 }

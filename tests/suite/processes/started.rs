@@ -2,7 +2,7 @@
 
 use trunkline_sdk::testing::Receiver;
 use trunkline_tests::ground::Engine;
-use trunkline_tests::{Fleet, Ground, Setup, fixture, signing};
+use trunkline_tests::{Fleet, Ground, Setup, eventually, fixture, signing};
 
 use super::RECOVERED;
 
@@ -38,8 +38,11 @@ async fn a_webhook_is_delivered(engine: Engine, case: &str) {
         assert_eq!(hook(&fleet, gateway, id).await, 200);
     }
     receiver.wait_for(2, RECOVERED).await.expect("the webhooks were not delivered");
-    let account = fleet.settled(RECOVERED).await;
-    assert_eq!(account["balanced"], true, "{account}");
+    let account = eventually("the account to balance", RECOVERED, async || {
+        let account = fleet.settled(RECOVERED).await;
+        (account["balanced"] == true).then_some(account)
+    });
+    let account = account.await;
     let events = &account["events"];
     assert_eq!((&events["accepted"], &events["duplicate"]), (&2.into(), &2.into()), "{account}");
     assert_eq!(receiver.count(), 2);

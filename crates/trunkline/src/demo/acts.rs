@@ -118,15 +118,21 @@ async fn dead_letters_live_again(stage: &Stage) -> anyhow::Result<()> {
     story::act("The ERP works again: its dead letters are replayed");
     stage.platforms.mend_erp();
     let api = stage.api();
-    let replay = api.post("/api/v1/replays", &json!({ "filter": { "destination": "erp" } })).await?;
-    let path = format!("/api/v1/replays/{}", replay["id"].as_str().unwrap_or_default());
     let following = async {
+        // The last dead letters may be on their way to the store when the first replay begins: they get one of their own.
         loop {
-            let progress = Progress::of(&api.get(&path, &[]).await?);
-            if progress.is_over() {
+            let replay = api.post("/api/v1/replays", &json!({ "filter": { "destination": "erp" } })).await?;
+            let path = format!("/api/v1/replays/{}", replay["id"].as_str().unwrap_or_default());
+            let progress = loop {
+                let progress = Progress::of(&api.get(&path, &[]).await?);
+                if progress.is_over() {
+                    break progress;
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            };
+            if stage.platforms.orders() >= stage.platforms.failed() / 3 || progress.dead_again > 0 {
                 return anyhow::Ok(progress);
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
     let progress = tokio::time::timeout(Duration::from_secs(30), following).await??;
