@@ -130,7 +130,7 @@ async fn dead_letters_live_again(stage: &Stage) -> anyhow::Result<()> {
                 }
                 tokio::time::sleep(Duration::from_millis(100)).await;
             };
-            if stage.platforms.orders() >= stage.platforms.failed() / 3 || progress.dead_again > 0 {
+            if stage.platforms.orders() as u64 >= stage.platforms.failed() / 3 || progress.dead_again > 0 {
                 return anyhow::Ok(progress);
             }
         }
