@@ -54,12 +54,42 @@ fn guard(kinds: &[Kind]) -> anyhow::Result<Option<Child>> {
     if kinds.is_empty() {
         return Ok(None);
     }
-    let guard = Command::new("setsid")
-        .args(["sh", "-c", "cat >/dev/null; exec \"$0\" brokers down \"$@\" >/dev/null"])
-        .arg(std::env::current_exe()?)
-        .args(kinds.iter().map(|kind| kind.name()))
+    let arguments = ["brokers", "down"].into_iter().chain(kinds.iter().map(|kind| kind.name()));
+    // What cargo runs in between may build this very program anew, so its path does not lead to it any more.
+    at_the_end(&format!("/proc/{}/exe", std::process::id()), arguments).map(Some)
+}
+
+/// Runs a program when the input of the returned process ends, also when its file is removed by then.
+fn at_the_end<'a>(program: &str, arguments: impl Iterator<Item = &'a str>) -> anyhow::Result<Child> {
+    Command::new("setsid")
+        .args(["sh", "-c", "exec 3<\"$0\"; cat >/dev/null; exec /proc/self/fd/3 \"$@\" >/dev/null"])
+        .arg(program)
+        .args(arguments)
         .stdin(Stdio::piped())
         .spawn()
-        .context("setsid sh can't be run")?;
-    Ok(Some(guard))
+        .context("setsid sh can't be run")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_was_built_anew_still_ends_what_it_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let (program, proof) = (folder.path().join("program"), folder.path().join("proof"));
+        std::fs::copy("/bin/sh", &program).unwrap();
+        let mut running =
+            Command::new(&program).args(["-c", "read -r line"]).stdin(Stdio::piped()).spawn().unwrap();
+        std::fs::remove_file(&program).unwrap();
+        let script = format!("echo ended > {}", proof.display());
+        let executable = format!("/proc/{}/exe", running.id());
+        let mut guard = at_the_end(&executable, ["-c", script.as_str()].into_iter()).unwrap();
+        drop(guard.stdin.take());
+        assert!(guard.wait().unwrap().success());
+        assert_eq!(std::fs::read_to_string(proof).unwrap(), "ended\n");
+        drop(running.stdin.take());
+        running.wait().unwrap();
+    }
 }
