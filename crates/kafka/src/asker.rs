@@ -1,6 +1,6 @@
 //! Questions to the cluster: what topics there are, where they begin and end, what groups have committed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -135,7 +135,8 @@ impl Asker {
         })
     }
 
-    /// Asks until it is answered, as long as the answer may be another one soon.
+    /// Asks until it is answered, as long as the answer may be another one soon. Only topics that the catalog declares are
+    /// asked about, so a broker or client that does not know one has yet to hear of it.
     fn ask<T>(&self, action: &str, question: impl Fn() -> KafkaResult<T>) -> Result<T, KafkaFailure> {
         let deadline = Instant::now() + self.options.request_timeout;
         loop {
@@ -146,10 +147,34 @@ impl Asker {
         }
     }
 
-    /// Creates topics; those that exist already are left alone.
+    /// Creates topics; those that exist already are left alone. Brokers know a topic, and its leaders, only some time
+    /// after they said that it is created: follow with [`Self::await_leaders`].
     pub(crate) async fn create(&self, topics: &[NewTopic<'_>]) -> Result<(), KafkaFailure> {
         let answers = self.admin()?.create_topics(topics, &self.admin_options()).await;
         self.all_done("create topic", answers, RDKafkaErrorCode::TopicAlreadyExists)
+    }
+
+    /// Waits until all partitions of these topics have leaders. Whatever this client believed of a topic of the same
+    /// name is forgotten with that.
+    pub(crate) fn await_leaders(&self, topics: &[String]) -> Result<(), KafkaFailure> {
+        let looker = self.looker()?;
+        let led = |topic: &rdkafka::metadata::MetadataTopic| {
+            let partitions = topic.partitions();
+            let led = partitions.iter().all(|partition| partition.leader() >= 0);
+            topic.error().is_none() && !partitions.is_empty() && led
+        };
+        // One question for all, where there are several.
+        let only = topics.first().map(String::as_str).filter(|_| topics.len() == 1);
+        self.ask("choose leaders for new topics", || {
+            let metadata = looker.fetch_metadata(only, self.timeout())?;
+            let known: HashSet<&str> =
+                metadata.topics().iter().filter(|topic| led(topic)).map(|topic| topic.name()).collect();
+            if topics.iter().all(|topic| known.contains(topic.as_str())) {
+                Ok(())
+            } else {
+                Err(KafkaError::MetadataFetch(RDKafkaErrorCode::LeaderNotAvailable))
+            }
+        })
     }
 
     /// Deletes topics; those that are gone already are no mistake.
@@ -255,12 +280,13 @@ impl Drop for Asker {
     }
 }
 
-/// Whether the same question may be answered a moment later: leaders and coordinators move, brokers start.
+/// Whether the same question may be answered a moment later: leaders and coordinators move, brokers start, topics become
+/// known. librdkafka refreshes what it knows of a topic with the first question, and answers it from what it knew before.
 fn is_passing(error: &KafkaError) -> bool {
     use RDKafkaErrorCode::{
         CoordinatorLoadInProgress, CoordinatorNotAvailable, FencedLeaderEpoch, KafkaStorageError,
         LeaderNotAvailable, NotCoordinator, NotLeaderForPartition, ReplicaNotAvailable, UnknownLeaderEpoch,
-        UnstableOffsetCommit, WaitingForCoordinator,
+        UnknownPartition, UnknownTopic, UnknownTopicOrPartition, UnstableOffsetCommit, WaitingForCoordinator,
     };
     matches!(
         error.rdkafka_error_code(),
@@ -274,6 +300,9 @@ fn is_passing(error: &KafkaError) -> bool {
                 | NotLeaderForPartition
                 | ReplicaNotAvailable
                 | UnknownLeaderEpoch
+                | UnknownPartition
+                | UnknownTopic
+                | UnknownTopicOrPartition
                 | UnstableOffsetCommit
                 | WaitingForCoordinator
         )

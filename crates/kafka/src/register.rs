@@ -99,7 +99,9 @@ impl Register {
             return Ok(());
         }
         let settings = [("cleanup.policy", "compact"), ("min.cleanable.dirty.ratio", "0.5")];
-        self.asker.create(&[self.asker.new_topic(&self.topic, 1, &settings)]).await
+        self.asker.create(&[self.asker.new_topic(&self.topic, 1, &settings)]).await?;
+        let (asker, topic) = (self.asker.clone(), self.topic.to_string());
+        blocking(move || asker.await_leaders(&[topic])).await
     }
 
     /// Writes channels' entries and waits until they, and what others wrote before, are in the catalog. Entries that

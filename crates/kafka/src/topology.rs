@@ -183,7 +183,15 @@ async fn create(core: &Core, missing: &[&ChannelSpec]) -> Result<(), KafkaFailur
             core.asker.new_topic(topic, *partitions, &settings)
         })
         .collect();
-    core.asker.create(&topics).await
+    core.asker.create(&topics).await?;
+    drop(topics);
+    led(core, named.into_iter().map(|(topic, ..)| topic).collect()).await
+}
+
+/// Waits until topics can be used.
+async fn led(core: &Core, topics: Vec<String>) -> Result<(), KafkaFailure> {
+    let asker = core.asker.clone();
+    blocking(move || asker.await_leaders(&topics)).await
 }
 
 /// What every topic with records is created with: the engine deletes, the brokers never do.
@@ -204,6 +212,7 @@ pub(crate) async fn create_delay_topic(core: &Core, channel: &Channel) -> Result
     let settings = topic_settings(&batch);
     let topic = core.asker.new_topic(&channel.delay_topic, u16::from(crate::delay::STEPS), &settings);
     core.asker.create(&[topic]).await?;
+    led(core, vec![channel.delay_topic.to_string()]).await?;
     core.register.write(vec![Channel { delayed: true, ..channel.clone() }]).await
 }
 

@@ -1,6 +1,8 @@
 //! What the Kafka engine does beyond the port's contracts, tried on a real Kafka.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "engine/declaring.rs"]
+mod declaring;
 #[path = "engine/deleting.rs"]
 mod deleting;
 #[path = "engine/fencing.rs"]
