@@ -1,31 +1,27 @@
 //! One running `trunkline up`, a child process with everything of its own.
 
-use std::fs::File;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus};
-use std::sync::Mutex;
 use std::time::Duration;
 
 use reqwest::{Client, Method};
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::SemaphorePermit;
 
 use crate::command::{self, Printed};
 use crate::setup::Ports;
-use crate::{Answered, Setup, eventually, heavy};
+use crate::{Answered, Process, Setup, eventually, heavy};
 
 /// How long a start may take on a busy machine.
 const START: Duration = Duration::from_secs(60);
 
-/// A running `trunkline up`. It is killed when dropped; it kills nothing but its own child.
+/// A running `trunkline up`, with what can be done to its process.
 pub struct Instance {
-    child: Mutex<Child>,
+    process: Process,
     client: Client,
     setup: Setup,
     ports: Ports,
-    arguments: Vec<String>,
     folder: TempDir,
     _place: SemaphorePermit<'static>,
 }
@@ -50,11 +46,12 @@ impl Instance {
     pub async fn launch(setup: Setup, arguments: &[&str]) -> Self {
         let place = heavy::instance().await;
         let (folder, ports) = (tempfile::tempdir().unwrap(), Ports::free());
-        let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
         std::fs::write(folder.path().join("trunkline.yaml"), setup.render(ports)).unwrap();
-        let child = Mutex::new(spawn(folder.path(), &arguments, &setup));
+        let up = ["up", "-c", "trunkline.yaml"].into_iter().chain(arguments.iter().copied());
+        let up = up.map(str::to_owned).collect();
+        let process = Process::start(folder.path(), "up", up, setup.environment.clone());
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { child, client, setup, ports, arguments, folder, _place: place }
+        Self { process, client, setup, ports, folder, _place: place }
     }
 
     /// Waits until every service is ready.
@@ -70,9 +67,8 @@ impl Instance {
     }
 
     /// Starts again on the same data and the same addresses, after the process has ended.
-    pub async fn restart(&mut self) {
-        assert!(self.exited().is_some(), "it still runs");
-        *self.child.get_mut().unwrap() = spawn(self.folder.path(), &self.arguments, &self.setup);
+    pub async fn restart(&self) {
+        self.process.restart();
         self.ready().await;
     }
 
@@ -93,56 +89,13 @@ impl Instance {
         std::fs::write(&new, self.setup.render(self.ports)).unwrap();
         std::fs::rename(new, self.configuration()).unwrap();
     }
-
-    /// Everything it logged so far, over all its starts.
-    pub fn log(&self) -> String {
-        String::from_utf8_lossy(&std::fs::read(self.folder().join("log")).unwrap_or_default()).into_owned()
-    }
-
-    /// The process's id.
-    pub fn pid(&self) -> u32 {
-        self.child.lock().unwrap().id()
-    }
-
-    /// Its resident memory in bytes.
-    pub fn resident(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
-    }
 }
 
-/// Its signals.
-impl Instance {
-    /// Sends a signal to the child, unless it has ended.
-    pub fn signal(&self, signal: Signal) {
-        let mut child = self.child.lock().unwrap();
-        if child.try_wait().unwrap().is_none() {
-            // The child was not waited for, so its id is still its own.
-            kill_process(Pid::from_child(&child), signal).unwrap();
-        }
-    }
+impl Deref for Instance {
+    type Target = Process;
 
-    /// `kill -9`, and waits until it is gone.
-    pub async fn kill(&self) {
-        self.signal(Signal::KILL);
-        self.ended(Duration::from_secs(10)).await;
-    }
-
-    /// SIGTERM, and waits until it has ended by itself.
-    pub async fn terminate(&self, within: Duration) -> ExitStatus {
-        self.signal(Signal::TERM);
-        self.ended(within).await
-    }
-
-    /// How it ended, if it did.
-    pub fn exited(&self) -> Option<ExitStatus> {
-        self.child.lock().unwrap().try_wait().unwrap()
-    }
-
-    /// Waits until it has ended.
-    pub async fn ended(&self, within: Duration) -> ExitStatus {
-        eventually("the process to end", within, async || self.exited()).await
+    fn deref(&self) -> &Process {
+        &self.process
     }
 }
 
@@ -254,24 +207,4 @@ impl Instance {
         all.extend(["-c", "trunkline.yaml"]);
         command::run(&all, self.folder(), &self.setup.environment).await
     }
-}
-
-impl Drop for Instance {
-    fn drop(&mut self) {
-        let child = self.child.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if child.kill().is_ok() {
-            drop(child.wait());
-        }
-        if std::thread::panicking() {
-            println!("--- the instance's log ---\n{}", self.log());
-        }
-    }
-}
-
-fn spawn(folder: &Path, arguments: &[String], setup: &Setup) -> Child {
-    let mut all = vec!["up", "-c", "trunkline.yaml"];
-    all.extend(arguments.iter().map(String::as_str));
-    let log = File::options().create(true).append(true).open(folder.join("log")).unwrap();
-    let mut command = command::trunkline(&all, folder, &setup.environment);
-    command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
 }

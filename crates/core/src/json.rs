@@ -62,7 +62,7 @@ pub fn parse(text: &str) -> Result<Value, JsonError> {
 }
 
 /// Checks JSON text as [`parse`] does, without building the value. Who only carries values has place for more of them: as
-/// many as twice [`MAX_VALUES`], or one for each five bytes.
+/// many as twice [`MAX_VALUES`], or one for each eight bytes.
 ///
 /// # Errors
 /// As [`parse`].
@@ -73,7 +73,7 @@ pub fn check(text: &str) -> Result<(), JsonError> {
 /// As [`check`] with another limit for the depth, for JSON that wraps somebody's JSON.
 pub(crate) fn check_to(text: &str, depth: usize) -> Result<(), JsonError> {
     // Shorter ones on average are no business event, but take longer to read than they took to send.
-    read(text, depth, (text.len() / 5).max(2 * MAX_VALUES))
+    read(text, depth, (text.len() / 8).max(2 * MAX_VALUES))
 }
 
 fn read<'de, T: Tree<'de>>(text: &'de str, depth: usize, values: usize) -> Result<T, JsonError> {
@@ -367,7 +367,7 @@ mod tests {
         assert_eq!(parse(&many), Err(JsonError::TooManyValues(MAX_VALUES)));
         assert_eq!(check(&many), Ok(()));
         let numbers = format!("[{}0]", "0,".repeat(500_000));
-        assert_eq!(check(&numbers), Err(JsonError::TooManyValues(200_000)));
+        assert_eq!(check(&numbers), Err(JsonError::TooManyValues(125_000)));
     }
 
     proptest! {

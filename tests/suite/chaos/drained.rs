@@ -23,7 +23,7 @@ async fn a_stop_under_load_loses_and_repeats_nothing() {
         receiver.answer_always(Answer::ok().after(Duration::from_millis(random.random_range(0..200))));
         let destination = fixture::http("all", &receiver.url("/all"), "concurrency: 16");
         let subscription = fixture::subscription("everything", "{ source: [oracle] }", "all");
-        let mut bus = Instance::start(Setup::new(fixture::sections(&[destination], &[subscription]))).await;
+        let bus = Instance::start(Setup::new(fixture::sections(&[destination], &[subscription]))).await;
         let ledger = Arc::new(Ledger::create(&bus.folder().join("acked")));
         let plan = Plan { producers: 4, keys: 4, events: u32::MAX };
         let load = Load::start(&bus.gateway("/v1/events"), &ledger, plan);

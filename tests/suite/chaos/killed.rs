@@ -21,7 +21,7 @@ async fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
         let receiver = Receiver::start().await.unwrap();
         let destination = fixture::http("all", &receiver.url("/all"), "concurrency: 8");
         let subscription = fixture::subscription("everything", "{ source: [oracle] }", "all");
-        let mut bus = Instance::start(Setup::new(fixture::sections(&[destination], &[subscription]))).await;
+        let bus = Instance::start(Setup::new(fixture::sections(&[destination], &[subscription]))).await;
         let ledger = Arc::new(Ledger::create(&bus.folder().join("acked")));
         let plan = Plan { producers: 4, keys: 3, events: u32::MAX };
         let load = Load::start(&bus.gateway("/v1/events"), &ledger, plan);

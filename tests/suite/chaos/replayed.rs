@@ -68,7 +68,7 @@ async fn what_fails_again_and_again_is_not_replayed_for_ever() {
 async fn a_killed_replay_goes_on_and_repeats_nothing_that_is_done() {
     const EVENTS: usize = 200;
     let _alone = heavy::load().await;
-    let (mut bus, receiver) = bus("").await;
+    let (bus, receiver) = bus("").await;
     for at in 0..EVENTS {
         bus.publish(&fixture::event(&format!("e{at}"), "suite.made", json!({}))).await.expect(202);
     }

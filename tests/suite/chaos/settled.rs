@@ -24,7 +24,7 @@ async fn a_kill_before_settlement_repeats_the_delivery_under_its_id() {
         receiver.answer_always(Answer::ok().after(ANSWER));
         let destination = fixture::http("all", &receiver.url("/all"), "");
         let subscription = fixture::subscription("everything", "{ source: [oracle] }", "all");
-        let mut bus = Instance::start(Setup::new(fixture::sections(&[destination], &[subscription]))).await;
+        let bus = Instance::start(Setup::new(fixture::sections(&[destination], &[subscription]))).await;
         let ledger = Arc::new(Ledger::create(&bus.folder().join("acked")));
         for seq in 0..KILLS {
             let tag = Tag { producer: 0, key: 0, seq };

@@ -110,7 +110,7 @@ subscriptions:
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn gone_disables_until_an_operator_resumes() {
-    let (mut bus, receiver) = bus(&format!("{QUICK}\nconcurrency: 1\nprobe_every: 100ms")).await;
+    let (bus, receiver) = bus(&format!("{QUICK}\nconcurrency: 1\nprobe_every: 100ms")).await;
     receiver.answer_next([Answer::status(410)]);
     for at in 0..5 {
         publish(&bus, &format!("e{at}")).await;

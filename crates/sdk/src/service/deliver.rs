@@ -16,7 +16,6 @@ use super::host::{Host, HostParts};
 use super::instance::Instance;
 use super::metrics::Metrics;
 use super::otlp::Otlp;
-use super::patience::DEFAULT_WAIT;
 use super::roster::Roster;
 use super::shutdown::{DEFAULT_GRACE, on_signals};
 use super::telemetry::init_logs;
@@ -53,7 +52,7 @@ const LAST_TELEMETRY: Duration = Duration::from_secs(2);
 /// It reads the configuration named by `-c FILE` or `TRUNKLINE_CONFIG` (default `trunkline.yaml`) and hosts every
 /// destination with `adapter: NAME` of `D`, and the one without an adapter (`external: true`) that `--destination NAME`
 /// or `TRUNKLINE_DESTINATION` names; with such a name it hosts that one only. A changed configuration is taken over while
-/// it runs. `--admin ADDRESS` is where health and metrics are served, else `dispatcher.admin`. The exit codes are
+/// it runs. `--wait DURATION` is how long a broker that is not there yet is waited for at the start (60 s). `--admin ADDRESS` is where health and metrics are served, else `dispatcher.admin`. The exit codes are
 /// those of [`Exit`].
 pub fn deliver_main<D: Destination>() -> ExitCode {
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -121,7 +120,7 @@ async fn run<D: Destination>(
         service: D::NAME.to_owned(),
         shutdown: shutdown.clone(),
         grace: DEFAULT_GRACE,
-        wait: DEFAULT_WAIT,
+        wait: options.wait,
     });
     let host = tokio::select! {
         host = opening => host?,

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use thiserror::Error;
 use trunkline_core::DestinationName;
@@ -9,6 +10,7 @@ use trunkline_core::config::Diagnostics;
 
 use crate::config::{DestinationEntry, Shared};
 use crate::service::exit::ServiceError;
+use crate::service::patience::DEFAULT_WAIT;
 
 /// The command line, completed from the environment.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,17 +18,23 @@ pub(super) struct Options {
     pub(super) configuration: PathBuf,
     destination: Option<String>,
     admin: Option<SocketAddr>,
+    /// How long a broker that is not there yet is waited for.
+    pub(super) wait: Duration,
 }
 
 /// Wrong usage.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub(super) enum UsageError {
-    #[error("`{0}` is not understood; there are -c FILE, --destination NAME and --admin ADDRESS")]
+    #[error(
+        "`{0}` is not understood; there are -c FILE, --destination NAME, --admin ADDRESS and --wait DURATION"
+    )]
     Unknown(String),
     #[error("`{0}` needs a value")]
     Value(String),
     #[error("`{0}` is no address; write for example 127.0.0.1:9600")]
     Address(String),
+    #[error("`{0}` is no duration; write for example 30s")]
+    Duration(String),
 }
 
 impl Options {
@@ -38,6 +46,7 @@ impl Options {
         let mut configuration = set("TRUNKLINE_CONFIG");
         let mut destination = set("TRUNKLINE_DESTINATION");
         let mut admin = None;
+        let mut wait = DEFAULT_WAIT;
         while let Some(argument) = arguments.next() {
             let (name, attached) = match argument.split_once('=') {
                 Some((name, value)) if name.starts_with("--") => (name.to_owned(), Some(value.to_owned())),
@@ -53,11 +62,15 @@ impl Options {
                     let text = value()?;
                     admin = Some(text.parse().map_err(|_not_an_address| UsageError::Address(text))?);
                 }
+                "--wait" => {
+                    let text = value()?;
+                    wait = humantime::parse_duration(&text).map_err(|_not_one| UsageError::Duration(text))?;
+                }
                 _ => return Err(UsageError::Unknown(name)),
             }
         }
         let configuration = configuration.unwrap_or_else(|| "trunkline.yaml".to_owned()).into();
-        Ok(Self { configuration, destination, admin })
+        Ok(Self { configuration, destination, admin, wait })
     }
 
     /// The entry, with its adapter, when this process is to host it.
@@ -114,6 +127,8 @@ mod tests {
         assert_eq!(options(&[], &[]).unwrap().configuration, Path::new("trunkline.yaml"));
         assert_eq!(options(&["-c"], &[]), Err(UsageError::Value("-c".to_owned())));
         assert_eq!(options(&["--help"], &[]), Err(UsageError::Unknown("--help".to_owned())));
+        assert_eq!(options(&["--wait", "90s"], &[]).unwrap().wait, Duration::from_secs(90));
+        assert_eq!(options(&["--wait", "long"], &[]), Err(UsageError::Duration("long".to_owned())));
         assert_eq!(options(&["--admin", "here"], &[]), Err(UsageError::Address("here".to_owned())));
     }
 

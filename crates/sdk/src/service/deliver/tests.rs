@@ -102,7 +102,8 @@ async fn a_start_that_fails_says_why_by_its_exit_code() {
     let path = folder.path().join("trunkline.yaml");
     let started = async |text: &str| {
         std::fs::write(&path, text).unwrap();
-        let options = options(&path);
+        let mut options = options(&path);
+        options.wait = Duration::ZERO;
         let process = run::<Notebook>(&options, Watcher::new(&path), CancellationToken::new());
         Exit::of(&process.await.unwrap_err())
     };
