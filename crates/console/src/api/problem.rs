@@ -91,6 +91,17 @@ impl From<StoreError> for Problem {
                 error!(%error, "the store holds something that can't be read");
                 Self::damaged(format!("In the store: {error}. Restore a copy of it, or leave this out."))
             }
+            StoreError::Refused(ref cause) => {
+                error!(%error, %cause, "the store's database refuses a statement");
+                Self::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "store_refused",
+                    "The store can't do this",
+                    format!(
+                        "{error}, and would again. The console's log has its words; look at the rights of the store's user."
+                    ),
+                )
+            }
             error => {
                 error!(%error, "the store did not answer the console");
                 Self::unavailable(format!("The store does not answer: {error}. Try again."))
@@ -120,5 +131,24 @@ impl From<JsonRejection> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         self.0.into_response()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn answers(error: StoreError, status: StatusCode) {
+        let problem = Problem::from(error);
+        assert!(!problem.detail().contains("the database's own words"), "{}", problem.detail());
+        assert_eq!(problem.into_response().status(), status);
+    }
+
+    #[test]
+    fn only_what_passes_is_to_be_tried_again() {
+        answers(StoreError::Unavailable("the database's own words".into()), StatusCode::SERVICE_UNAVAILABLE);
+        answers(StoreError::Refused("the database's own words".into()), StatusCode::INTERNAL_SERVER_ERROR);
     }
 }
