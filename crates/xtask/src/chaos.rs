@@ -1,6 +1,8 @@
 //! The fault tests at their full count. Every test run has a quick form of each.
 
-use crate::run::cargo;
+use anyhow::bail;
+
+use crate::run::{cargo, cargo_output};
 use crate::session::Session;
 
 /// What `cargo xtask chaos` takes.
@@ -16,24 +18,47 @@ pub(crate) struct Args {
     rounds: u32,
 }
 
-/// Runs the fault tests of the suite and of the embedded engine.
+/// Where fault tests are: the test binary, and what the names of its fault tests begin with.
+const PLACES: [(&str, &str); 3] = [("suite", "chaos::"), ("engine", "durability::"), ("damage", "damage_")];
+
+/// Runs the fault tests of the suite and of the engines.
 ///
 /// # Errors
-/// A case that fails; it prints its seed.
+/// No case has that name; a case that fails, which prints its seed.
 pub(crate) fn chaos(arguments: &Args) -> anyhow::Result<()> {
     let (rounds, seed) = (arguments.rounds.to_string(), arguments.seed.map(|seed| seed.to_string()));
-    let mut environment = vec![("TRUNKLINE_ROUNDS", rounds.as_str()), ("TRUNKLINE_CASES", "all")];
-    let session = Session::with_brokers()?;
-    environment.extend(session.environment());
-    if let Some(seed) = &seed {
-        environment.push(("TRUNKLINE_SEED", seed));
+    // What the tests start is built by the same selection of packages, or it would be built twice.
+    cargo(&["build", "--release", "--workspace"], &[])?;
+    let (mut chosen, mut known) = (Vec::new(), Vec::new());
+    for (binary, prefix) in PLACES {
+        let all = cases(binary, prefix)?;
+        let wanted = |name: &&String| arguments.case.as_deref().is_none_or(|case| name.contains(case));
+        chosen.push((binary, all.iter().filter(wanted).cloned().collect::<Vec<_>>()));
+        known.extend(all);
     }
-    let case = arguments.case.as_deref().unwrap_or("");
-    cargo(&["build", "--release", "--package", "trunkline"], &[])?;
-    let suite = ["test", "--release", "--package", "trunkline-tests", "--test", "suite", "--"];
-    let chaos = format!("chaos::{case}");
-    cargo(&[&suite[..], &[&chaos, "--nocapture", "--test-threads", "1"]].concat(), &environment)?;
-    let engine =
-        ["test", "--release", "--package", "trunkline-embedded", "--test", "damage", "--test", "crash", "--"];
-    cargo(&[&engine[..], &[case, "--nocapture", "--test-threads", "1"]].concat(), &environment)
+    if chosen.iter().all(|(_, names)| names.is_empty()) {
+        bail!("no case has this in its name; there are:\n  {}", known.join("\n  "));
+    }
+    let session = Session::with_brokers()?;
+    let mut environment = vec![("TRUNKLINE_ROUNDS", rounds.as_str()), ("TRUNKLINE_CASES", "all")];
+    environment.extend(session.environment());
+    environment.extend(seed.as_deref().map(|seed| ("TRUNKLINE_SEED", seed)));
+    for (binary, names) in chosen.iter().filter(|(_, names)| !names.is_empty()) {
+        let mut run = tests(binary);
+        run.extend(names.iter().map(String::as_str));
+        run.extend(["--exact", "--nocapture", "--test-threads", "1"]);
+        cargo(&run, &environment)?;
+    }
+    Ok(())
+}
+
+fn tests(binary: &str) -> Vec<&str> {
+    vec!["test", "--release", "--workspace", "--test", binary, "--"]
+}
+
+/// The names of a binary's fault tests.
+fn cases(binary: &str, prefix: &str) -> anyhow::Result<Vec<String>> {
+    let listed = cargo_output(&[&tests(binary)[..], &["--list"]].concat())?;
+    let names = listed.lines().filter_map(|line| line.strip_suffix(": test"));
+    Ok(names.filter(|name| name.starts_with(prefix)).map(str::to_owned).collect())
 }

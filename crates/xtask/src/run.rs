@@ -1,7 +1,7 @@
 //! Runs cargo and other programs from the workspace's root.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail};
 
@@ -35,6 +35,21 @@ pub(crate) fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> anyhow:
         bail!("cargo {} failed: {status}", arguments.join(" "));
     }
     Ok(())
+}
+
+/// What cargo prints.
+///
+/// # Errors
+/// As [`cargo`]; what it said of the failure went where our own errors go.
+pub(crate) fn cargo_output(arguments: &[&str]) -> anyhow::Result<String> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let mut command = Command::new(cargo);
+    let output = command.args(arguments).current_dir(root()).stderr(Stdio::inherit()).output();
+    let output = output.context("cargo can't be run")?;
+    if !output.status.success() {
+        bail!("cargo {} failed: {}", arguments.join(" "), output.status);
+    }
+    Ok(String::from_utf8(output.stdout)?)
 }
 
 /// Measures: the figures come from crates/bench.
