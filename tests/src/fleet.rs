@@ -108,6 +108,11 @@ impl Fleet {
         assert!(status.success(), "{name} ended with {status}:\n{}", member.process.log());
     }
 
+    /// Every process, by its name.
+    pub fn members(&self) -> impl Iterator<Item = (&str, &Member)> {
+        self.members.iter().map(|(name, member)| (name.as_str(), member))
+    }
+
     /// A process by its name.
     #[track_caller]
     pub fn member(&self, name: &str) -> &Member {

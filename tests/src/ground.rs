@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use xtask::brokers::{self, BrokersError};
+use xtask::brokers::{self, BrokersError, Shared};
 
 /// The brokers that services can share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,15 @@ impl Ground {
         tokio::task::spawn_blocking(move || Self::make(engine, &case)).await.unwrap()
     }
 
+    /// As [`Ground::new`], on a broker of the test's own: `broker` is what stands behind `broker:`.
+    pub async fn on(broker: impl Into<String>, case: &str) -> Option<Self> {
+        let (broker, case) = (broker.into(), case.to_owned());
+        let made = tokio::task::spawn_blocking(move || {
+            Some(Self::beside(&brokers::shared_or_skip(&case).unwrap_or_else(refused)?, broker))
+        });
+        made.await.unwrap()
+    }
+
     fn make(engine: Engine, case: &str) -> Option<Self> {
         let shared = brokers::shared_or_skip(case).unwrap_or_else(refused)?;
         let broker = match engine {
@@ -42,18 +51,17 @@ impl Ground {
             ),
             Engine::RabbitMq => format!("\"{}\"", shared.rabbitmq().unwrap_or_else(refused).url()),
         };
+        Some(Self::beside(&shared, broker))
+    }
+
+    /// A database of the shared PostgreSQL for what is on this broker.
+    fn beside(shared: &Shared, broker: String) -> Self {
         let server = shared.postgres().unwrap_or_else(refused).url;
         let name = format!("t{:08x}", rand::random::<u32>());
         let database = format!("trunkline_{name}");
         psql(&server, &format!("CREATE DATABASE {database}"));
         let (base, _) = server.rsplit_once('/').expect("a PostgreSQL address names a database");
-        Some(Self {
-            broker,
-            prefix: format!("{name}."),
-            store: format!("{base}/{database}"),
-            server,
-            database,
-        })
+        Self { broker, prefix: format!("{name}."), store: format!("{base}/{database}"), server, database }
     }
 }
 

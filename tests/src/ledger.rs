@@ -80,6 +80,15 @@ impl Ledger {
         inner.acked.insert(tag);
     }
 
+    /// Notes that events were acknowledged together.
+    pub fn acked_all(&self, tags: &[Tag]) {
+        let mut inner = self.inner.lock().unwrap();
+        let lines: String = tags.iter().map(|tag| tag.id() + "\n").collect();
+        inner.file.write_all(lines.as_bytes()).unwrap();
+        inner.file.sync_data().unwrap();
+        inner.acked.extend(tags);
+    }
+
     /// Everything that was sent, acknowledged or not.
     pub fn all_sent(&self) -> BTreeSet<Tag> {
         self.inner.lock().unwrap().sent.clone()

@@ -55,6 +55,16 @@ impl Process {
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
+    /// The processor time it has used, in steps of 10 ms.
+    pub fn processor(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        let (_, fields) = stat.rsplit_once(')').unwrap();
+        // proc(5): utime and stime are fields 14 and 15, in clock ticks; what follows the name begins with the third.
+        let ticks: u64 =
+            fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().unwrap()).sum();
+        Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second())
+    }
+
     /// Sends a signal, unless it has ended.
     pub fn signal(&self, signal: Signal) {
         let mut child = self.child.lock().unwrap();

@@ -1,6 +1,7 @@
 //! Faults: processes killed, stopped and drained under load. `cargo xtask chaos` runs these at their full count.
 
 mod drained;
+mod kafka;
 mod killed;
 mod replayed;
 mod settled;

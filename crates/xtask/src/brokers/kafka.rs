@@ -30,11 +30,22 @@ pub struct Settings {
     pub properties: Vec<(String, String)>,
     /// With listeners for SASL over TLS and for mutual TLS beside the plain one.
     pub certificates: Option<Certificates>,
+    /// With a second plain listener.
+    pub proxied: Option<Proxied>,
+}
+
+/// A plain listener whose clients are told of another port of 127.0.0.1: that of a proxy before it.
+#[derive(Clone, Copy, Debug)]
+pub struct Proxied {
+    /// Where Kafka listens.
+    pub port: u16,
+    /// Where clients connect.
+    pub advertised: u16,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { heap: 256, quick: true, properties: Vec::new(), certificates: None }
+        Settings { heap: 256, quick: true, properties: Vec::new(), certificates: None, proxied: None }
     }
 }
 
@@ -149,7 +160,7 @@ node.id=1
 controller.quorum.bootstrap.servers=127.0.0.1:{controller}
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL,SSL:SSL
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL,SSL:SSL,PROXIED:PLAINTEXT
 log.dirs={}
 auto.create.topics.enable=false
 offsets.topic.replication.factor=1
@@ -169,9 +180,15 @@ log.cleaner.dedupe.buffer.size=16777216
     let plain = format!("PLAINTEXT://127.0.0.1:{plain}");
     let secured = format!(",SASL_SSL://localhost:{sasl},SSL://localhost:{tls}");
     let secured = if settings.certificates.is_some() { &*secured } else { "" };
+    let proxied = |port: fn(&Proxied) -> u16| {
+        let listener =
+            settings.proxied.as_ref().map(|proxied| format!(",PROXIED://127.0.0.1:{}", port(proxied)));
+        listener.unwrap_or_default()
+    };
+    let (listens, told) = (proxied(|proxied| proxied.port), proxied(|proxied| proxied.advertised));
     let lines = [
-        format!("listeners={plain},CONTROLLER://127.0.0.1:{controller}{secured}"),
-        format!("advertised.listeners={plain}{secured}"),
+        format!("listeners={plain},CONTROLLER://127.0.0.1:{controller}{secured}{listens}"),
+        format!("advertised.listeners={plain}{secured}{told}"),
     ];
     let certificates = settings.certificates.as_ref().map(security);
     let own = settings.properties.iter().map(|(name, value)| format!("{name}={value}"));
