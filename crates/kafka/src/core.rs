@@ -13,6 +13,7 @@ use crate::error::KafkaFailure;
 use crate::inbox::Inbox;
 use crate::lease::{Load, Part, Slot};
 use crate::mover::Mover;
+use crate::narrowed::Narrowed;
 use crate::options::Options;
 use crate::publisher::Publisher;
 use crate::register::Register;
@@ -25,6 +26,7 @@ pub(crate) struct Core {
     pub(crate) asker: Arc<Asker>,
     pub(crate) publisher: Arc<Publisher>,
     pub(crate) register: Arc<Register>,
+    pub(crate) narrowed: Narrowed,
     /// Numbers leases.
     pub(crate) epochs: Arc<AtomicU64>,
     members: Mutex<Vec<(GroupName, Weak<Inbox>)>>,
@@ -57,6 +59,7 @@ impl Core {
             asker,
             publisher,
             register,
+            narrowed: Narrowed::default(),
             epochs: Arc::default(),
             members: Mutex::default(),
             mover: Mutex::default(),

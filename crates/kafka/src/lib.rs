@@ -55,6 +55,7 @@ mod lease;
 mod member;
 mod mover;
 mod names;
+mod narrowed;
 mod observer;
 mod options;
 mod prepare;

@@ -35,7 +35,7 @@ pub(crate) async fn prepare(core: &Arc<Core>, batch: Vec<Outgoing>) -> Prepared 
         };
         let delayed = outgoing.delay.is_some_and(|delay| !delay.is_zero());
         let fits = match found {
-            Ok(channel) => fits(&channel, &outgoing).map(|()| channel),
+            Ok(channel) => fits(core, &channel, &outgoing, delayed).map(|()| channel),
             Err(failure) => Err(failure),
         };
         let able = match fits {
@@ -62,8 +62,10 @@ async fn find(core: &Core, name: &ChannelName) -> Result<Arc<Channel>, PublishFa
     }
 }
 
-fn fits(channel: &Channel, outgoing: &Outgoing) -> Result<(), PublishFailure> {
-    let (size, limit) = (outgoing.size(), channel.max_record);
+fn fits(core: &Core, channel: &Channel, outgoing: &Outgoing, delayed: bool) -> Result<(), PublishFailure> {
+    let topic = if delayed { &channel.delay_topic } else { &channel.topic };
+    let limit = core.narrowed.limit(topic).map_or(channel.max_record, |found| found.min(channel.max_record));
+    let size = outgoing.size();
     if size > limit { Err(PublishFailure::TooLarge { size, limit }) } else { Ok(()) }
 }
 

@@ -1,5 +1,6 @@
 //! Settling, together with what follows.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -8,10 +9,12 @@ use trunkline_broker::{
     HandOverError, Outgoing, PublishError, PublishFailure, Receipt, RecordFailure, Settler,
 };
 
+use crate::confirm::Failures;
 use crate::core::Core;
 use crate::error::KafkaFailure;
 use crate::lease::Part;
 use crate::prepare::{prepare, unavailable};
+use crate::publisher::Ready;
 use crate::receipt::Token;
 
 /// Publishes, and settles when everything is confirmed.
@@ -28,7 +31,7 @@ impl Settler for PlainSettler {
             if !prepared.failures.is_empty() {
                 return Err(refused(prepared.failures, inputs));
             }
-            let failed = self.core.publisher.publish(&prepared.ready).await;
+            let failed = send(&self.core, &prepared.ready).await;
             if let Some((_, code)) = failed.first() {
                 let cause = KafkaFailure::Unconfirmed(*code).into();
                 return Err(HandOverError::Unavailable { cause, inputs });
@@ -49,6 +52,26 @@ pub(crate) fn refused(mut failures: Vec<RecordFailure>, inputs: Vec<Receipt>) ->
         }
         None => HandOverError::Refused { failures, inputs },
     }
+}
+
+/// Sends records in their order and waits until each is confirmed or has failed. A topic that takes little gets them one at a
+/// time, because it does not take batches either.
+async fn send(core: &Core, records: &[Ready]) -> Failures {
+    let narrow = |record: &Ready| core.narrowed.limit(&record.topic).is_some();
+    let (mut failures, mut sent) = (Failures::new(), 0);
+    for run in records.chunk_by(|one, next| !narrow(one) && !narrow(next)) {
+        let failed = core.publisher.publish(run).await;
+        failures.extend(failed.into_iter().map(|(index, code)| (sent + index, code)));
+        sent += run.len();
+    }
+    let refused = failures.iter().filter(|(_, code)| *code == RDKafkaErrorCode::MessageSizeTooLarge);
+    let topics: BTreeSet<_> = refused.map(|(index, _)| records[*index].topic.clone()).collect();
+    if !topics.is_empty()
+        && let Err(error) = core.narrowed.learn(&core.asker, &topics).await
+    {
+        tracing::warn!(%error, ?topics, "what topics take that refused records for their size is not known");
+    }
+    failures
 }
 
 /// Settles receipts, runs of one lease at a time.
@@ -81,16 +104,19 @@ pub(crate) async fn publish(core: &Arc<Core>, batch: Vec<Outgoing>) -> Result<()
     let channels: Vec<_> = batch.iter().map(|outgoing| (outgoing.channel.clone(), outgoing.size())).collect();
     let prepared = prepare(core, batch).await;
     let mut failures = prepared.failures;
-    for (index, code) in core.publisher.publish(&prepared.ready).await {
-        let index = prepared.indices[index];
+    for (ready, code) in send(core, &prepared.ready).await {
+        let index = prepared.indices[ready];
         let (channel, size) = &channels[index];
         let failure = match code {
             RDKafkaErrorCode::UnknownTopicOrPartition
             | RDKafkaErrorCode::UnknownTopic
             | RDKafkaErrorCode::UnknownPartition => PublishFailure::Unroutable(channel.clone()),
             RDKafkaErrorCode::MessageSizeTooLarge => {
-                let limit = core.register.catalog.get(channel).map_or(0, |channel| channel.max_record);
-                PublishFailure::TooLarge { size: *size, limit }
+                match core.narrowed.limit(&prepared.ready[ready].topic).filter(|limit| size > limit) {
+                    Some(limit) => PublishFailure::TooLarge { size: *size, limit },
+                    // Refused with the batch it was in.
+                    None => unavailable(KafkaFailure::Unconfirmed(code)),
+                }
             }
             code => unavailable(KafkaFailure::Unconfirmed(code)),
         };

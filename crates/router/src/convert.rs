@@ -175,7 +175,8 @@ impl Converter {
         Err(Box::new(dead_letter(delivery, DeadLetterReason::TooLarge, detail, now)))
     }
 
-    fn dead(
+    /// The record of a dead letter, and the journey's step.
+    pub(crate) fn dead(
         &self,
         dead: DeadLetter,
         key: Key,
@@ -252,7 +253,7 @@ fn failed(event: &Event, failure: &RuleFailure, rules: &RuleSet, now: DateTime<U
     dead_letter(delivery, reason, format!("{}: {}", failure.stage, failure.detail), now)
 }
 
-fn dead_letter(
+pub(crate) fn dead_letter(
     delivery: Delivery,
     reason: DeadLetterReason,
     detail: String,

@@ -14,8 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 use trunkline_rules::RuleSet;
 use trunkline_sdk::broker::{
-    ConsumeError, HandOverError, Intake, Intaken, Outgoing, PublishFailure, Receipt, Received, RecordFailure,
-    Settler,
+    ConsumeError, HandOverError, Intake, Intaken, Outgoing, Receipt, Received, RecordFailure, Settler,
 };
 use trunkline_sdk::service::Pauses;
 
@@ -33,7 +32,7 @@ pub enum FlowError {
     #[error("events can't be taken in")]
     Consume(#[from] ConsumeError),
     /// An output that is refused whatever is done with it; the events stay unsettled on the broker.
-    #[error("a dead letter is refused by the broker: {0}")]
+    #[error("the broker refuses an output for ever: {0}")]
     Refused(RecordFailure),
     /// A thread of the router panicked; the events stay unsettled on the broker.
     #[error("the router failed on a batch")]
@@ -69,6 +68,7 @@ impl Flow {
     pub async fn run(self, shutdown: CancellationToken) -> Result<bool, FlowError> {
         let Self { mut intake, settler, converter, rules, grace } = self;
         let (sender, receiver) = mpsc::channel(1);
+        let handed_by = converter.clone();
         // Ends the other half when one half fails, so that neither waits for ever.
         let stop = shutdown.child_token();
         let taking = async {
@@ -77,7 +77,7 @@ impl Flow {
         };
         let handing = async {
             let _stop = stop.clone().drop_guard();
-            hand_over_all(settler.as_ref(), receiver, &shutdown, grace).await
+            hand_over_all(settler.as_ref(), &handed_by, receiver, &shutdown, grace).await
         };
         let (taken, handed) = tokio::join!(taking, handing);
         taken?;
@@ -134,13 +134,14 @@ fn route(
 
 async fn hand_over_all(
     settler: &dyn Settler,
+    converter: &Converter,
     mut batches: mpsc::Receiver<Routed>,
     shutdown: &CancellationToken,
     grace: Duration,
 ) -> Result<bool, FlowError> {
     while let Some(batch) = batches.recv().await {
         measure::batch(&batch.converted, batch.records);
-        let done = hand_over(settler, batch.receipts, batch.converted.outputs);
+        let done = hand_over(settler, converter, batch.receipts, batch.converted.outputs);
         let overdue = async {
             shutdown.cancelled().await;
             tokio::time::sleep(grace).await;
@@ -157,8 +158,9 @@ async fn hand_over_all(
 /// Hands one batch over, however long the broker is away.
 async fn hand_over(
     settler: &dyn Settler,
+    converter: &Converter,
     mut inputs: Vec<Receipt>,
-    outputs: Vec<Outgoing>,
+    mut outputs: Vec<Outgoing>,
 ) -> Result<(), FlowError> {
     let mut pauses = Pauses::of_hand_over();
     loop {
@@ -174,14 +176,16 @@ async fn hand_over(
                 warn!(error = %cause, pause_ms = pause.as_millis() as u64, "the broker did not take a batch; it is tried again");
                 tokio::time::sleep(pause).await;
             }
-            Err(HandOverError::Refused { mut failures, .. }) => {
-                // Sizes were checked before, so this is a channel that is missing or smaller than configured.
-                let failure = failures.swap_remove(0);
-                let channel =
-                    outputs.get(failure.index).map(|output| output.channel.as_str()).unwrap_or_default();
-                let unroutable = matches!(failure.failure, PublishFailure::Unroutable(_));
-                error!(channel, unroutable, error = %failure, "the broker refuses a record for ever; the router stops with its events unsettled");
-                return Err(FlowError::Refused(failure));
+            Err(HandOverError::Refused { failures, inputs: back }) => {
+                inputs = back;
+                warn!(refused = failures.len(), first = %failures[0], "the broker will never take some of a batch");
+                if let Err(failure) = converter.set_aside(&mut outputs, failures, Utc::now()) {
+                    // A channel that is missing, or that takes not even dead letters.
+                    let channel =
+                        outputs.get(failure.index).map(|output| output.channel.as_str()).unwrap_or_default();
+                    error!(channel, error = %failure, "the broker refuses a record for ever; the router stops with its events unsettled");
+                    return Err(FlowError::Refused(failure));
+                }
             }
             Err(HandOverError::Fenced) => return Err(FlowError::Fenced),
         }

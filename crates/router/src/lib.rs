@@ -13,6 +13,7 @@ pub mod reload;
 
 mod inbound;
 mod measure;
+mod refused;
 mod restraint;
 mod traced;
 

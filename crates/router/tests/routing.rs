@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use trunkline_sdk::broker::{ChannelName, GroupName, Outgoing};
+use trunkline_sdk::broker::{ChannelName, ChannelSpec, Ensure, GroupName, Keep, Outgoing};
 use trunkline_sdk::bytes::Bytes;
 use trunkline_sdk::core::dead_letter::Contents;
 use trunkline_sdk::core::journey::{JourneyCounts, JourneyRecord};
@@ -173,4 +173,31 @@ async fn a_delivery_too_large_for_the_engine_is_a_dead_letter_with_its_event() {
     let Contents::Delivery(delivery) = dead.contents else { panic!("the event is never left out") };
     assert_eq!(delivery.event, event);
     assert_eq!(bus.deliveries("crm", 1, SOON).await.unwrap().len(), 1);
+}
+
+/// Somebody changed the channel on the broker since the router looked.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_that_its_channel_does_not_take_is_a_dead_letter_and_stops_nothing() {
+    let bus = started(CONFIGURATION).await;
+    let name = trunkline_sdk::core::DestinationName::parse("erp").unwrap();
+    let smaller = ChannelSpec {
+        name: ChannelName::deliver(&name),
+        partitions: 4,
+        groups: vec![GroupName::dispatcher()],
+        keep: Keep::UntilSettled,
+        max_record: 4096,
+    };
+    bus.broker().ensure(&[smaller], Ensure::Create).await.unwrap();
+    let filler = "x".repeat(8192);
+    let big = event("big", "order.created", &format!(r#"{{"total": 500, "filler": "{filler}"}}"#));
+    bus.publish(&big).await.unwrap();
+    bus.publish(&event("small", "order.created", r#"{"total": 500}"#)).await.unwrap();
+    let dead = bus.dead_letters("erp", 1, SOON).await.unwrap().remove(0);
+    assert_eq!(dead.reason, DeadLetterReason::TooLarge);
+    assert!(dead.detail.contains("deliver.erp") && dead.detail.contains("4096"), "{}", dead.detail);
+    let Contents::Delivery(delivery) = dead.contents else { panic!("the event is never left out") };
+    assert_eq!(delivery.event, big);
+    assert_eq!(bus.deliveries("erp", 1, SOON).await.unwrap()[0].event.id(), "small");
+    assert_eq!(bus.deliveries("crm", 2, SOON).await.unwrap().len(), 2);
+    assert_eq!(counts(&bus, |sum| sum.dead == 1).await.dead, 1);
 }

@@ -1,11 +1,13 @@
 //! What others do to the same topics: other clients, other tools, an operator's hand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use rdkafka::admin::{NewPartitions, NewTopic, TopicReplication};
+use rdkafka::admin::{AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication};
 use tokio::time::{Instant, sleep};
-use trunkline_broker::{Broker, Ensure, Outgoing, Start, TopologyError};
+use trunkline_broker::{
+    Broker, Ensure, HandOverError, Outgoing, PublishFailure, RecordFailure, Start, TopologyError,
+};
 
 use crate::stage::{Consumer, PATIENCE, Stage, admin_options, channel, ensure, records, spec, texts};
 
@@ -104,6 +106,48 @@ async fn a_topic_that_is_changed_from_outside_goes_on() {
         sleep(Duration::from_millis(500)).await;
     }
     drop(broker.observe(&channel("jobs"), Start::Oldest).await.unwrap());
+}
+
+/// K10: an operator lowers what a topic takes while records flow to it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_that_takes_less_than_before_refuses_only_what_is_too_large() {
+    let Some(stage) = Stage::set("a_topic_that_takes_less_than_before_refuses_only_what_is_too_large") else {
+        return;
+    };
+    let broker = stage.broker("one").await;
+    ensure(&broker, &spec("in", 1, &["reader"])).await;
+    ensure(&broker, &spec("out", 1, &["reader"])).await;
+    broker.publish(records("in", 0..1)).await.unwrap();
+    let mut consumer = Consumer::join(&broker, "in", "reader").await;
+    let mut inputs: Vec<_> = consumer.take(1).await.into_iter().map(|record| record.receipt).collect();
+    let out = format!("{}out", stage.prefix);
+    let lowered = HashMap::from([("max.message.bytes", "3000")]);
+    let lowered = AlterConfig { specifier: ResourceSpecifier::Topic(&out), entries: lowered };
+    stage.admin().alter_configs([&lowered], &admin_options()).await.unwrap().remove(0).unwrap();
+
+    // Together they are more than the topic takes, and one alone is.
+    let sized = |size: usize| Outgoing::new(channel("out"), "key".into(), vec![b'x'; size].into());
+    let outputs = || vec![sized(1500), sized(1600), sized(3500), sized(1700)];
+    let failures = loop {
+        match consumer.settler.hand_over(inputs, outputs()).await {
+            Err(HandOverError::Unavailable { inputs: back, .. }) => inputs = back,
+            Err(HandOverError::Refused { failures, inputs: back }) => {
+                inputs = back;
+                break failures;
+            }
+            other => panic!("{other:?}"),
+        }
+        sleep(Duration::from_millis(50)).await;
+    };
+    let [RecordFailure { index: 2, failure: PublishFailure::TooLarge { .. } }] = &failures[..] else {
+        panic!("only the third is too large: {failures:?}")
+    };
+    let small = outputs().into_iter().filter(|output| output.value.len() < 3000).collect();
+    consumer.settler.hand_over(inputs, small).await.unwrap();
+    let arrived = Consumer::join(&broker, "out", "reader").await.take(3).await;
+    assert_eq!(arrived.iter().map(|record| record.value.len()).collect::<Vec<_>>(), [1500, 1600, 1700]);
+    let refused = broker.publish(vec![sized(1800), sized(3500)]).await.unwrap_err();
+    assert!(matches!(&refused.failures[..], [RecordFailure { index: 1, .. }]), "{refused:?}");
 }
 
 async fn until_ok<F: Future<Output = bool>>(what: impl Fn() -> F) {
