@@ -141,7 +141,7 @@ fn times(quick: u32, whole: u32) -> u32 {
 /// After this time without a sign of life a process's partitions are given to others. 6 s are what a cluster permits
 /// unless it is told otherwise.
 fn session() -> Duration {
-    lasting(2, 6)
+    lasting(3, 6)
 }
 
 /// The quick form's time, or the whole one.

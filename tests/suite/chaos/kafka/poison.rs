@@ -163,7 +163,6 @@ async fn k10_what_no_channel_carries_is_a_dead_letter_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "what a topic refuses that was changed under a running router is tried again and again"]
 async fn k10_what_its_topic_refuses_is_a_dead_letter_at_once() {
     const LIMIT: usize = 20_000;
     let Some(routing) = Routing::start("K10", "", &["router"]).await else { return };
