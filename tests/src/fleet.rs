@@ -21,6 +21,7 @@ pub struct Fleet {
     members: BTreeMap<String, Member>,
     client: Client,
     folder: TempDir,
+    prefix: String,
     setup: Setup,
     // Dropped last, because the processes have its database open.
     _ground: Ground,
@@ -47,7 +48,8 @@ impl Fleet {
         // Every process is started with addresses of its own.
         std::fs::write(folder.path().join("trunkline.yaml"), setup.render(Ports::free())).unwrap();
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { members: BTreeMap::new(), client, folder, setup, _ground: ground, _place: place }
+        let prefix = ground.prefix.clone();
+        Self { members: BTreeMap::new(), client, folder, prefix, setup, _ground: ground, _place: place }
     }
 
     /// Starts a process of `service` and does not wait for it. Its name is its instance's, too.
@@ -119,6 +121,11 @@ impl Fleet {
         self.members.get(name).unwrap_or_else(|| panic!("there is no {name}"))
     }
 
+    /// What every channel begins with.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// The folder of the configuration and the logs.
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -152,6 +159,11 @@ impl Fleet {
         self.send(Method::GET, url, "application/json", String::new()).await.expect(200).json()
     }
 
+    /// The items of a list of the console.
+    pub async fn list(&self, path: &str) -> Vec<Value> {
+        self.get(path).await["items"].as_array().unwrap().clone()
+    }
+
     /// Waits until nothing waits and nothing is under way.
     pub async fn settled(&self, within: Duration) -> Value {
         eventually("everything to be delivered or dead", within, async || {
@@ -167,6 +179,18 @@ impl Fleet {
         let url = format!("http://127.0.0.1:{}/metrics", self.member(name).admin);
         let answer = self.send(Method::GET, url, "text/plain", String::new()).await;
         String::from_utf8(answer.body.to_vec()).unwrap()
+    }
+
+    /// A metric of a process: the sum of the series whose line has all of `labels` in it, such as `group="router"`.
+    pub async fn metric(&self, name: &str, metric: &str, labels: &[&str]) -> f64 {
+        let text = self.metrics(name).await;
+        let of_it = |line: &&str| {
+            let rest = line.strip_prefix(metric);
+            rest.is_some_and(|rest| rest.starts_with(['{', ' ']))
+                && labels.iter().all(|label| line.contains(label))
+        };
+        let value = |line: &str| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok());
+        text.lines().filter(of_it).filter_map(value).sum()
     }
 
     /// Runs a command; the console's address is set.

@@ -26,6 +26,7 @@ pub mod recorded;
 pub mod rounds;
 pub mod setup;
 pub mod signing;
+pub mod under_load;
 pub mod wire;
 pub mod workspace;
 
@@ -37,5 +38,6 @@ pub use ledger::{Ledger, Tag};
 pub use oracle::{Oracle, Verdict};
 pub use poll::eventually;
 pub use process::Process;
-pub use rounds::{Seed, rounds};
+pub use rounds::{Seed, counted, rounds};
 pub use setup::Setup;
+pub use under_load::{RECOVERED, Scene, UnderLoad};

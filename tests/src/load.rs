@@ -32,9 +32,14 @@ pub struct Plan {
 impl Load {
     /// Starts sending to the gateway at `url`.
     pub fn start(url: &str, ledger: &Arc<Ledger>, plan: Plan) -> Self {
+        Self::start_from(url, ledger, plan, 0)
+    }
+
+    /// As [`Load::start`], with producers that are numbered from `first`: those before it have sent already.
+    pub fn start_from(url: &str, ledger: &Arc<Ledger>, plan: Plan, first: u32) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let mut producers = JoinSet::new();
-        for producer in 0..plan.producers {
+        for producer in first..first + plan.producers {
             producers.spawn(produce(url.to_owned(), ledger.clone(), stop.clone(), plan, producer));
         }
         Self { producers, stop }

@@ -28,3 +28,14 @@ impl Seed {
 pub fn rounds() -> u32 {
     std::env::var("TRUNKLINE_ROUNDS").map_or(1, |text| text.parse().expect("TRUNKLINE_ROUNDS is no number"))
 }
+
+/// The rounds of a full count: what `cargo xtask chaos` asks for.
+const FULL: u32 = 50;
+
+/// How often something is done: `quick` in every test run, `full` where the full count is asked for, and in proportion to that.
+pub fn counted(quick: u32, full: u32) -> u32 {
+    match rounds() {
+        1 => quick,
+        rounds => quick.max(full * rounds / FULL),
+    }
+}

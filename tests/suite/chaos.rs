@@ -3,6 +3,7 @@
 mod drained;
 mod kafka;
 mod killed;
+mod rabbitmq;
 mod replayed;
 mod settled;
 
@@ -23,14 +24,4 @@ async fn oracle(bus: &Instance, ledger: &Ledger, received: &[ReceivedRequest]) -
         }
     }
     oracle
-}
-
-/// Asserts that whatever came more than once came under one id.
-#[track_caller]
-fn same_ids(received: &[ReceivedRequest]) {
-    let mut ids = std::collections::BTreeMap::new();
-    for request in received {
-        let id = ids.entry(request.header("ce-id")).or_insert(request.header("webhook-id"));
-        assert_eq!(*id, request.header("webhook-id"), "{:?} came under two ids", request.header("ce-id"));
-    }
 }

@@ -126,6 +126,8 @@ pub enum HandOverError {
         cause: Cause,
         /// The inputs, unsettled.
         inputs: Vec<Receipt>,
+        /// The outputs that are known to be stored, by index, ascending. Publishing them again would make them twice.
+        stored: Vec<usize>,
     },
     /// Another instance took this one's place (exit code 5).
     #[error("another instance took over")]

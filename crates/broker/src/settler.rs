@@ -20,7 +20,7 @@ pub trait Settler: Send + Sync {
     ///
     /// # Errors
     /// [`HandOverError::Refused`] names outputs that can never be stored (too large, unknown channel), by index; nothing was
-    /// published and the inputs come back unsettled. [`HandOverError::Unavailable`] gives the inputs back likewise, for another try;
-    /// the outputs may or may not be stored.
+    /// published and the inputs come back unsettled. [`HandOverError::Unavailable`] gives the inputs back likewise, for another try,
+    /// with those outputs only that it does not name as stored.
     async fn hand_over(&self, inputs: Vec<Receipt>, outputs: Vec<Outgoing>) -> Result<(), HandOverError>;
 }

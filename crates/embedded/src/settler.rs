@@ -27,9 +27,9 @@ impl Settler for EmbeddedSettler {
             return Ok(());
         }
         let records = prepared.into_iter().map(|(_, record)| record).collect();
-        store(&self.core, records, inputs)
-            .await
-            .map_err(|Refused { error, inputs }| HandOverError::Unavailable { cause: error.into(), inputs })
+        store(&self.core, records, inputs).await.map_err(|Refused { error, inputs }| {
+            HandOverError::Unavailable { cause: error.into(), inputs, stored: Vec::new() }
+        })
     }
 }
 

@@ -34,7 +34,10 @@ impl Settler for PlainSettler {
             let failed = send(&self.core, &prepared.ready).await;
             if let Some((_, code)) = failed.first() {
                 let cause = KafkaFailure::Unconfirmed(*code).into();
-                return Err(HandOverError::Unavailable { cause, inputs });
+                let failed: BTreeSet<usize> = failed.iter().map(|(index, _)| *index).collect();
+                let confirmed = (0..prepared.ready.len()).filter(|index| !failed.contains(index));
+                let stored = confirmed.map(|index| prepared.indices[index]).collect();
+                return Err(HandOverError::Unavailable { cause, inputs, stored });
             }
         }
         settle(inputs);
@@ -48,7 +51,7 @@ pub(crate) fn refused(mut failures: Vec<RecordFailure>, inputs: Vec<Receipt>) ->
     match failures.iter().position(passing) {
         Some(index) => {
             let cause = Box::new(failures.swap_remove(index));
-            HandOverError::Unavailable { cause, inputs }
+            HandOverError::Unavailable { cause, inputs, stored: Vec::new() }
         }
         None => HandOverError::Refused { failures, inputs },
     }

@@ -180,7 +180,10 @@ pub(crate) struct TransactionalSettler {
 #[async_trait]
 impl Settler for TransactionalSettler {
     async fn hand_over(&self, inputs: Vec<Receipt>, outputs: Vec<Outgoing>) -> Result<(), HandOverError> {
-        let closed = |inputs| HandOverError::Unavailable { cause: KafkaFailure::Closed.into(), inputs };
+        let closed = |inputs| {
+            let cause = KafkaFailure::Closed.into();
+            HandOverError::Unavailable { cause, inputs, stored: Vec::new() }
+        };
         let Some(transactions) = &self.core.transactions else { return Err(closed(inputs)) };
         if transactions.queue.fenced.load(Ordering::Acquire) {
             return Err(HandOverError::Fenced);

@@ -3,7 +3,7 @@
 //! They publish to exchange `events.in`. Its queue is read by one process at a time, which publishes each record to its
 //! partition of `events`. The key is the CloudEvents attribute `partitionkey`, else the routing key, else the message id.
 //! Attributes of the AMQP binding of CloudEvents (`cloudEvents:type` or `cloudEvents_type`) become headers `ce_type`, and the
-//! content type becomes `content-type`: the names that Kafka's binding has, so that what decodes events knows one form. A record
+//! content type becomes `content-type` and the content encoding `content-encoding`: the names that Kafka's binding has, so that what decodes events knows one form. A record
 //! that `events` can't take for its size goes to queue `events.in:refused`.
 
 use std::sync::Arc;
@@ -27,6 +27,7 @@ use crate::publish::prepare;
 const OPENING: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_secs(5);
 const BATCH: usize = 500;
+const CONTENT_ENCODING: &str = "content-encoding";
 
 /// Begins to move foreign records, once per process.
 pub(crate) fn start(core: &Arc<Core>) {
@@ -106,6 +107,9 @@ fn outgoing(delivery: Delivery) -> Outgoing {
     if let Some(content_type) = properties.content_type() {
         headers.push((CONTENT_TYPE.to_owned(), copy(content_type.as_str())));
     }
+    if let Some(encoding) = properties.content_encoding() {
+        headers.push((CONTENT_ENCODING.to_owned(), copy(encoding.as_str())));
+    }
     let own = |name: &str| BROKERS_OWN.contains(&name);
     let table = properties.headers().iter().flat_map(|table| table.inner());
     for (name, value) in table.filter(|(name, _)| !own(name.as_str())) {
@@ -154,7 +158,8 @@ mod tests {
         delivery.properties = BasicProperties::default()
             .with_headers(table)
             .with_message_id(short("m-1"))
-            .with_content_type(short("application/json"));
+            .with_content_type(short("application/json"))
+            .with_content_encoding(short("gzip"));
         outgoing(delivery)
     }
 
@@ -179,8 +184,9 @@ mod tests {
         assert_eq!(header(&record, "ce_type").as_deref(), Some("order.paid"));
         assert_eq!(header(&record, "ce_sequence").as_deref(), Some("5"));
         assert_eq!(header(&record, "content-type").as_deref(), Some("application/json"));
+        assert_eq!(header(&record, "content-encoding").as_deref(), Some("gzip"));
         assert_eq!(header(&record, "x-trace").as_deref(), Some("abc"));
-        assert_eq!(record.headers.len(), 5);
+        assert_eq!(record.headers.len(), 6);
     }
 
     #[test]

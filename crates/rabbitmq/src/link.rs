@@ -77,6 +77,13 @@ impl Link {
         self.blocked.borrow().clone()
     }
 
+    /// Waits until the broker lets records be published.
+    pub(crate) async fn unblocked(&self) {
+        let mut blocked = self.blocked.clone();
+        // An error means that the keeper has ended, and with it every block.
+        _ = blocked.wait_for(Option::is_none).await;
+    }
+
     /// Waits until the connection was closed, after `closing`.
     pub(crate) async fn closed(&self) {
         let mut state = self.state.clone();

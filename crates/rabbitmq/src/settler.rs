@@ -1,12 +1,12 @@
 //! Settling, together with what follows.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
 use futures::future::join_all;
-use trunkline_broker::{HandOverError, Outgoing, PublishFailure, Receipt, Settler};
+use trunkline_broker::{HandOverError, Outgoing, PublishError, PublishFailure, Receipt, Settler};
 
 use crate::consume::partition::{Acking, Partition};
 use crate::consume::receipt::Token;
@@ -30,13 +30,21 @@ impl Settler for RabbitSettler {
         };
         if let Some(at) = failures.iter().position(|failed| passing(&failed.failure)) {
             let cause = failures.swap_remove(at).into();
-            return Err(HandOverError::Unavailable { cause, inputs });
+            return Err(HandOverError::Unavailable { cause, inputs, stored: Vec::new() });
         }
         if !failures.is_empty() {
             return Err(HandOverError::Refused { failures, inputs });
         }
-        if let Some(failed) = self.core.publisher.publish(prepared, until).await.into_iter().next() {
-            return Err(HandOverError::Unavailable { cause: failed.into(), inputs });
+        let outputs = prepared.len();
+        let failures = self.core.publisher.publish(prepared, until).await;
+        if !failures.is_empty() {
+            let failed: HashSet<usize> = failures.iter().map(|failed| failed.index).collect();
+            let stored = (0..outputs).filter(|index| !failed.contains(index)).collect();
+            return Err(HandOverError::Unavailable {
+                cause: PublishError { failures }.into(),
+                inputs,
+                stored,
+            });
         }
         settle(inputs).await;
         Ok(())

@@ -168,10 +168,13 @@ async fn hand_over(
         match settler.hand_over(inputs, outputs.clone()).await {
             Ok(()) => {
                 measure::handed_over(started.elapsed());
+                measure::stuck(false);
                 return Ok(());
             }
-            Err(HandOverError::Unavailable { cause, inputs: back }) => {
+            Err(HandOverError::Unavailable { cause, inputs: back, stored }) => {
                 inputs = back;
+                leave_out(&mut outputs, stored);
+                measure::stuck(true);
                 let pause = pauses.longer();
                 warn!(error = %cause, pause_ms = pause.as_millis() as u64, "the broker did not take a batch; it is tried again");
                 tokio::time::sleep(pause).await;
@@ -190,4 +193,14 @@ async fn hand_over(
             Err(HandOverError::Fenced) => return Err(FlowError::Fenced),
         }
     }
+}
+
+/// Leaves out what is stored already, or it would be made again with each try.
+fn leave_out(outputs: &mut Vec<Outgoing>, stored: Vec<usize>) {
+    let mut stored = stored.into_iter().peekable();
+    let mut index = 0;
+    outputs.retain(|_| {
+        index += 1;
+        stored.next_if_eq(&(index - 1)).is_none()
+    });
 }

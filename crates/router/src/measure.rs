@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use metrics::{counter, histogram};
+use metrics::{counter, gauge, histogram};
 use tracing::warn;
 use trunkline_sdk::metric;
 
@@ -40,6 +40,11 @@ pub(crate) fn batch(converted: &Converted, records: usize) {
             "a subscription failed on an event; the delivery is a dead letter"
         );
     }
+}
+
+/// Says whether a batch can't be handed over now.
+pub(crate) fn stuck(stuck: bool) {
+    gauge!(metric::HAND_OVER_STUCK, "service" => "router").set(f64::from(u8::from(stuck)));
 }
 
 /// Records how long a hand-over took.

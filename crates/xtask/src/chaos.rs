@@ -19,7 +19,8 @@ pub(crate) struct Args {
 }
 
 /// Where fault tests are: the test binary, and what the names of its fault tests begin with.
-const PLACES: [(&str, &str); 3] = [("suite", "chaos::"), ("engine", "durability::"), ("damage", "damage_")];
+const PLACES: [(&str, &str); 4] =
+    [("suite", "chaos::"), ("engine", "durability::"), ("damage", "damage_"), ("conformance", "faults::")];
 
 /// Runs the fault tests of the suite and of the engines.
 ///

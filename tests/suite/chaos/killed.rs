@@ -6,9 +6,10 @@ use std::time::Duration;
 use rand::RngExt as _;
 use trunkline_sdk::testing::Receiver;
 use trunkline_tests::load::{Load, Plan};
+use trunkline_tests::under_load::same_ids;
 use trunkline_tests::{Instance, Ledger, Seed, Setup, fixture, heavy, rounds};
 
-use super::{oracle, same_ids};
+use super::oracle;
 
 const KILLS: u32 = 3;
 

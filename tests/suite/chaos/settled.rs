@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use rand::RngExt as _;
 use trunkline_sdk::testing::{Answer, Receiver};
+use trunkline_tests::under_load::same_ids;
 use trunkline_tests::{Instance, Ledger, Seed, Setup, Tag, fixture, heavy, rounds};
 
-use super::{oracle, same_ids};
+use super::oracle;
 use crate::SOON;
 
 const KILLS: u32 = 5;

@@ -1,14 +1,14 @@
 //! `kill -9` of each service once, under load.
 
 use trunkline_tests::ground::Engine;
-
-use super::UnderLoad;
+use trunkline_tests::{Ground, UnderLoad};
 
 /// What one kill may repeat: what the others had of its work, and what it had not settled.
 const REPEATED: usize = 2000;
 
 async fn nothing_is_lost(engine: Engine, case: &str) {
-    let Some(world) = UnderLoad::start(engine, case).await else { return };
+    let Some(ground) = Ground::new(engine, case).await else { return };
+    let world = UnderLoad::start(ground).await;
     for service in ["gateway", "router", "dispatcher", "console"] {
         world.flows(100).await;
         world.fleet.kill_and_restart(service).await;

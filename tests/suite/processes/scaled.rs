@@ -1,14 +1,14 @@
 //! One router, three, and one again, under load.
 
 use trunkline_tests::ground::Engine;
-
-use super::UnderLoad;
+use trunkline_tests::{Ground, UnderLoad};
 
 /// What a partition that moves may repeat: what its owner before had not settled in time.
 const REPEATED: usize = 1000;
 
 async fn nothing_is_lost(engine: Engine, case: &str) {
-    let Some(mut world) = UnderLoad::start(engine, case).await else { return };
+    let Some(ground) = Ground::new(engine, case).await else { return };
+    let mut world = UnderLoad::start(ground).await;
     world.flows(100).await;
     for name in ["router-2", "router-3"] {
         world.fleet.launch(name, "router", &[]);

@@ -266,7 +266,11 @@ impl Settler for MemorySettler {
         let (split, settles_first) = {
             let mut state = self.broker.server.lock();
             if !state.alive.contains(&self.broker.process) {
-                return Err(HandOverError::Unavailable { cause: Box::new(Restarted), inputs });
+                return Err(HandOverError::Unavailable {
+                    cause: Box::new(Restarted),
+                    inputs,
+                    stored: Vec::new(),
+                });
             }
             let failures = state.failures(&outputs);
             if let Some(first) = failures.first() {

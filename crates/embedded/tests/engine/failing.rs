@@ -67,7 +67,7 @@ async fn a_failed_sync_is_never_retried_into_a_confirmation() {
     }
     let receipts: Vec<_> = taken.into_iter().map(|received| received.receipt).collect();
     match settler.hand_over(receipts, Vec::new()).await {
-        Err(HandOverError::Unavailable { inputs, cause }) => {
+        Err(HandOverError::Unavailable { inputs, cause, .. }) => {
             assert_eq!(inputs.len(), 10, "the inputs come back");
             let causes = std::iter::successors(cause.source(), |error| error.source());
             assert!(causes.last().is_some_and(|last| last.to_string().contains("os error 5")), "{cause:?}");

@@ -135,7 +135,8 @@ impl Lane {
                 cause: cause.clone(),
             };
             let inputs = request.receipts;
-            drop(request.reply.send(Err(HandOverError::Unavailable { cause: cause.into(), inputs })));
+            let error = HandOverError::Unavailable { cause: cause.into(), inputs, stored: Vec::new() };
+            drop(request.reply.send(Err(error)));
         }
     }
 

@@ -118,7 +118,10 @@ impl Lane {
         let mut sending = FuturesUnordered::new();
         let mut noted: Vec<Noted> = Vec::new();
         loop {
-            while self.awaited < window
+            // What is sent to a blocked broker is stored some time, when its publisher has long given up and tried again.
+            let blocked = self.link.blocked().is_some();
+            while !blocked
+                && self.awaited < window
                 && let Some(copy) = self.queue.pop_front()
             {
                 self.last += 1;
@@ -151,6 +154,7 @@ impl Lane {
                 },
                 () = at(deadline) => self.expire(),
                 () = closing.cancelled() => return,
+                () = self.link.unblocked(), if blocked => {}
             }
         }
     }

@@ -1,13 +1,11 @@
 //! The RabbitMQ engine on a real RabbitMQ: the port's contracts, and what is RabbitMQ's own.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic, and prints what it found")]
 
-mod blocking;
 mod connecting;
-mod declaring;
+mod faults;
 mod fixture;
 mod foreign;
 mod proxy;
-mod refusing;
 mod server;
 
 trunkline_broker::conformance!(fixture::Rabbit);

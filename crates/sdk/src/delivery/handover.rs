@@ -109,9 +109,16 @@ impl HandOver {
                     break;
                 }
                 Err(HandOverError::Fenced) => return Err(Fenced),
-                Err(HandOverError::Unavailable { cause, inputs }) => {
+                Err(HandOverError::Unavailable { cause, inputs, stored }) => {
                     put_back(&mut batch, inputs);
-                    HandOverError::Unavailable { cause, inputs: Vec::new() }
+                    let waiting = note(&mut batch, &owners, &stored);
+                    // The journey of a batch is stored with it or not at all, so only then it may be divided.
+                    let divisible = !stored.is_empty() && !waiting.contains(&None);
+                    if when_refused == WhenRefused::SetAside && divisible {
+                        set_aside.extend(split_off(&mut batch, &waiting));
+                        continue;
+                    }
+                    HandOverError::Unavailable { cause, inputs: Vec::new(), stored }
                 }
                 Err(HandOverError::Refused { failures, inputs }) => {
                     put_back(&mut batch, inputs);
@@ -169,6 +176,20 @@ impl HandOver {
         }
         culprits
     }
+}
+
+/// Notes what is stored, which must not be published again. Returns whose outputs are not (`None`: the journey).
+fn note(batch: &mut [Settlement], owners: &[Option<usize>], stored: &[usize]) -> Vec<Option<usize>> {
+    let is_stored = |index: &usize| stored.binary_search(index).is_ok();
+    let waiting: Vec<_> =
+        (0..owners.len()).filter(|index| !is_stored(index)).map(|index| owners[index]).collect();
+    for owner in stored.iter().filter_map(|index| owners.get(*index).copied().flatten()) {
+        batch[owner].stored();
+    }
+    if !stored.is_empty() && !waiting.contains(&None) {
+        batch.iter_mut().for_each(|settlement| settlement.journaled = true);
+    }
+    waiting
 }
 
 fn put_back(batch: &mut [Settlement], inputs: Vec<Receipt>) {

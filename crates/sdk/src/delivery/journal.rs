@@ -20,13 +20,17 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// The records for a batch: one, or several where one would be too long.
+    /// The records for what of a batch has none yet: one, or several where one would be too long.
     pub(super) fn records(&self, batch: &[Settlement], now: DateTime<Utc>) -> Vec<Outgoing> {
+        let missing = || batch.iter().filter(|settlement| !settlement.journaled);
+        if missing().next().is_none() {
+            return Vec::new();
+        }
         let mut counts = JourneyCounts::default();
-        for settlement in batch {
+        for settlement in missing() {
             settlement.count(&mut counts);
         }
-        let steps = batch.iter().map(|settlement| &settlement.step).filter(|step| self.writes(step));
+        let steps = missing().map(|settlement| &settlement.step).filter(|step| self.writes(step));
         let record = JourneyRecord {
             instance: self.instance.clone(),
             service: "dispatcher".to_owned(),

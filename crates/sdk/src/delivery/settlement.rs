@@ -26,6 +26,8 @@ pub(super) struct Settlement {
     headers: Headers,
     output: Output,
     pub(super) step: JourneyStep,
+    /// The step is in a journey record that is stored.
+    pub(super) journaled: bool,
 }
 
 /// What is stored before the record is settled, beside the journey.
@@ -105,13 +107,15 @@ impl Settlement {
             headers: Headers::new(),
             output: Output::Nothing,
             step,
+            journaled: false,
         }
     }
 
     fn new(destination: &DestinationName, record: Record, output: Output, step: JourneyStep) -> Self {
         let Record { receipt, key, headers, lease, partition: _ } = record;
         let destination = destination.clone();
-        Self { destination, receipt: Some(receipt), settles: true, lease, key, headers, output, step }
+        let receipt = Some(receipt);
+        Self { destination, receipt, settles: true, lease, key, headers, output, step, journaled: false }
     }
 
     /// The record to publish, where there is one.
@@ -129,6 +133,11 @@ impl Settlement {
                 Some(Outgoing { headers: self.carried(), ..outgoing })
             }
         }
+    }
+
+    /// What is to be published is stored: nothing is left but to settle.
+    pub(super) fn stored(&mut self) {
+        self.output = Output::Nothing;
     }
 
     /// The engine can't carry the record. Makes it smaller: another attempt becomes a dead letter, and a dead letter

@@ -4,8 +4,11 @@ use std::io::{self, Write};
 use std::str::FromStr;
 
 use thiserror::Error;
+use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// How logs are written.
@@ -61,10 +64,16 @@ pub fn init_logs(filter: Option<&str>, format: Option<LogFormat>) -> Result<(), 
         // Colours are control characters themselves.
         .with_ansi(false);
     match format {
-        LogFormat::Human => builder.finish().try_init()?,
-        LogFormat::Json => builder.json().flatten_event(true).finish().try_init()?,
+        LogFormat::Human => builder.finish().with(ours()).try_init()?,
+        LogFormat::Json => builder.json().flatten_event(true).finish().with(ours()).try_init()?,
     }
     Ok(())
+}
+
+/// Leaves out what RabbitMQ's client library says, whatever the filter: it logs a returned message with its body, at any level
+/// its frames, and calls an error what is the broker's ordinary answer. The engine says what matters of it.
+fn ours<S: Subscriber>() -> impl Layer<S> {
+    filter_fn(|metadata| metadata.target().split("::").next() != Some("lapin"))
 }
 
 impl FromStr for LogFormat {
@@ -193,6 +202,21 @@ mod tests {
                 serde_json::from_str::<serde_json::Value>(line).unwrap();
             }
         }
+    }
+
+    #[test]
+    fn the_contents_of_messages_are_not_logged_by_a_library() {
+        let sink = Sink::default();
+        let written = sink.clone();
+        let builder = tracing_subscriber::fmt().with_writer(Escaping(move || sink.clone())).with_ansi(false);
+        let everything = builder.with_env_filter(EnvFilter::new("trace,lapin=trace")).finish().with(ours());
+        tracing::subscriber::with_default(everything, || {
+            tracing::warn!(target: "lapin::channel", "Server returned us a message: secret");
+            tracing::error!(target: "lapin", "secret");
+            tracing::debug!(target: "lapino", "somebody else");
+        });
+        let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        assert!(!text.contains("secret") && text.contains("somebody else"), "{text}");
     }
 
     #[test]

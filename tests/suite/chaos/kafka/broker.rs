@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use trunkline_tests::kafka::Private;
-use trunkline_tests::{Ground, Tag, eventually};
+use trunkline_tests::{Ground, Tag, UnderLoad, eventually};
 
 use super::{RECOVERED, lasting, session};
-use crate::processes::UnderLoad;
 
 /// So that a gateway says soon that it can't reach its broker.
 const GATEWAY: &str = "confirm_timeout: 2s";

@@ -4,10 +4,9 @@ use std::time::{Duration, Instant};
 
 use trunkline_tests::kafka::Private;
 use trunkline_tests::proxy::Link;
-use trunkline_tests::{Ground, eventually};
+use trunkline_tests::{Ground, UnderLoad, eventually};
 
 use super::{RECOVERED, lasting, session};
-use crate::processes::UnderLoad;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn k7_the_network_to_the_broker_is_cut_and_heals() {

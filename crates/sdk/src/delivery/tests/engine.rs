@@ -53,6 +53,8 @@ pub(super) struct Trouble {
     pub(super) slow: Duration,
     /// This channel does not exist.
     pub(super) missing: Option<ChannelName>,
+    /// This channel takes nothing now, though all others do.
+    pub(super) full: Option<ChannelName>,
     /// The longest record.
     pub(super) max_record: Option<usize>,
     /// Another instance took over.
@@ -295,13 +297,24 @@ impl Settler for Settling {
             return Err(HandOverError::Fenced);
         }
         if state.trouble.unavailable {
-            return Err(HandOverError::Unavailable { cause: "the engine is gone".into(), inputs });
+            let cause = "the engine is gone".into();
+            return Err(HandOverError::Unavailable { cause, inputs, stored: Vec::new() });
         }
         let failures = state.refused(&outputs);
         if !failures.is_empty() {
             return Err(HandOverError::Refused { failures, inputs });
         }
-        outputs.into_iter().for_each(|output| state.store(output));
+        let full = state.trouble.full.clone();
+        let (mut stored, count) = (Vec::new(), outputs.len());
+        for (index, output) in
+            outputs.into_iter().enumerate().filter(|(_, output)| Some(&output.channel) != full.as_ref())
+        {
+            state.store(output);
+            stored.push(index);
+        }
+        if stored.len() < count {
+            return Err(HandOverError::Unavailable { cause: "a channel is full".into(), inputs, stored });
+        }
         for input in inputs {
             let token = input.into_token::<Token>().unwrap();
             let settled =

@@ -54,6 +54,38 @@ async fn while_dead_letters_can_not_be_stored_nothing_is_settled_and_nothing_los
     assert_eq!(platform.seen().len(), 30, "none was attempted twice");
 }
 
+/// An engine without transactions stores what it can of a hand-over. None of that is made again, and all that has its
+/// consequence is settled.
+#[tokio::test(start_paused = true)]
+async fn while_there_is_no_room_for_dead_letters_all_else_is_settled_once() {
+    let world = World::new();
+    let platform = Arc::new(Platform::new(|delivery, before| match (delivery.event.id(), before) {
+        (id, _) if id.starts_with("dead") => Reply::Fail(DeliveryError::rejected("no").answered(400, "")),
+        (id, 0) if id.starts_with("again") => Reply::Fail(DeliveryError::transient("later")),
+        _ => Reply::Take,
+    }));
+    let dead = Some(ChannelName::dead(&name("crm")));
+    world.engine.trouble(Trouble { full: dead, ..Trouble::default() });
+    let running = world.run(vec![hosted("crm", &platform, settings())]);
+    for number in 0..10 {
+        for kind in ["dead", "again", "good"] {
+            let id = format!("{kind}-{number}");
+            world.deliver("crm", &id, &id);
+        }
+    }
+    sleep(secs(120)).await;
+    assert_eq!((world.backlog("crm").len(), world.dead("crm").len()), (10, 0), "only the dead ones wait");
+    let again = platform.seen().iter().filter(|seen| seen.id.starts_with("again")).count();
+    assert_eq!((platform.took().len(), again), (20, 20), "what waits for its next attempt is there once");
+    world.engine.trouble(Trouble::default());
+    until(secs(10), || world.dead("crm").len() == 10).await;
+    assert!(running.stop().await.unwrap().settled_all);
+    assert!(world.backlog("crm").is_empty());
+    assert_eq!(platform.seen().len(), 40, "none was attempted twice but those that failed");
+    let (steps, counts) = world.journey();
+    assert_eq!((steps.len(), counts.attempts, counts.delivered, counts.dead), (40, 40, 20, 10));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_broker_that_is_gone_for_a_while_costs_nothing() {
     let world = World::new();
