@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use trunkline_sdk::testing::{Answer, Receiver};
-use trunkline_tests::{Fleet, Ground, Setup, fixture, workspace};
+use trunkline_tests::{Fleet, Ground, Setup, eventually, fixture, workspace};
 use xtask::brokers::{self, SharedRabbitMq};
 
 use super::RECOVERED;
@@ -71,8 +71,10 @@ async fn a_user_who_may_create_nothing_runs_on_what_is_there() {
     receiver.answer_next([Answer::status(503), Answer::status(503)]);
     fleet.publish("gateway", &fixture::event("e1", "suite.made", json!({}))).await.expect(202);
     receiver.wait_for(3, RECOVERED).await.expect("it was not delivered after two retries");
-    let account = fleet.settled(RECOVERED).await;
-    assert_eq!(account["balanced"], true, "{account}");
+    eventually("the account to balance", RECOVERED, async || {
+        (fleet.settled(RECOVERED).await["balanced"] == true).then_some(())
+    })
+    .await;
     for service in ["gateway", "router", "dispatcher", "console"] {
         let log = fleet.member(service).process.log();
         assert!(!log.contains("ACCESS_REFUSED") && !log.contains("s3cret"), "{log}");

@@ -27,6 +27,8 @@ use crate::sequence::Sequence;
 const BACKLOG: usize = 20_000;
 /// How long opening an AMQP channel may take before it is tried again.
 const OPENING: Duration = Duration::from_secs(5);
+/// How long an AMQP channel on which something was refused is used on.
+const REFUSING: Duration = Duration::from_secs(1);
 const ACCESS_REFUSED: u16 = 403;
 const NOT_FOUND: u16 = 404;
 
@@ -52,6 +54,8 @@ struct Lane {
     flight: BTreeMap<u64, Copy>,
     awaited: usize,
     last: u64,
+    /// The broker refused something on this AMQP channel.
+    refused: bool,
 }
 
 /// How a message ended: its place in the order of publishing, and what came.
@@ -75,6 +79,7 @@ pub(super) async fn run(
         flight: BTreeMap::new(),
         awaited: 0,
         last: 0,
+        refused: false,
     };
     while !closing.is_cancelled() {
         match lane.open(&mut incoming, &closing).await {
@@ -117,10 +122,17 @@ impl Lane {
     ) {
         let mut sending = FuturesUnordered::new();
         let mut noted: Vec<Noted> = Vec::new();
+        let opened = Instant::now();
+        self.refused = false;
         loop {
+            // RabbitMQ goes on refusing there when the queue's limit is taken away instead of its records.
+            let renewing = self.refused && opened.elapsed() > REFUSING;
+            if renewing && self.flight.is_empty() {
+                return close(amqp).await;
+            }
             // What is sent to a blocked broker is stored some time, when its publisher has long given up and tried again.
             let blocked = self.link.blocked().is_some();
-            while !blocked
+            while !(blocked || renewing)
                 && self.awaited < window
                 && let Some(copy) = self.queue.pop_front()
             {
@@ -198,7 +210,10 @@ impl Lane {
             let failure = match said {
                 _ if returned => Some(PublishFailure::Unroutable(copy.record.channel.name.clone())),
                 Said::Ack => None,
-                Said::Nack => Some(PublishFailure::Full(RabbitFailure::Nacked.into())),
+                Said::Nack => {
+                    self.refused = true;
+                    Some(PublishFailure::Full(RabbitFailure::Nacked.into()))
+                }
             };
             self.settle(&copy, failure);
         }
@@ -291,6 +306,13 @@ async fn open(link: &Link) -> Result<Amqp, RabbitFailure> {
         Ok(amqp)
     };
     tokio::time::timeout(OPENING, open).await.unwrap_or(Err(RabbitFailure::Timeout(OPENING)))
+}
+
+async fn close(amqp: &Amqp) {
+    let closed = tokio::time::timeout(OPENING, amqp.close(200, "to be opened again".into())).await;
+    if !matches!(closed, Ok(Ok(()))) {
+        tracing::debug!("an AMQP channel was gone before it was closed");
+    }
 }
 
 /// Publishes one message, with its first poll; waits for its confirmation.

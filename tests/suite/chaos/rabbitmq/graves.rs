@@ -1,7 +1,7 @@
 //! R7: nowhere to put dead letters: their queue is missing, or full. Deliveries stay where they are, an alarm says so, and
 //! whatever is delivered meanwhile is settled.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use trunkline_tests::load::Plan;
 use trunkline_tests::{RECOVERED, Scene, Tag, UnderLoad, eventually};
@@ -30,8 +30,10 @@ async fn stuck(world: &UnderLoad) -> f64 {
 
 /// With the trouble on: the alarm rings, and the platform's honest deliveries are neither kept nor repeated.
 async fn troubled(rabbit: &Rabbit, world: &mut UnderLoad) {
+    let began = Instant::now();
     world.go_on();
     eventually("the alarm", ALARM, async || (stuck(world).await > 0.0).then_some(())).await;
+    println!("R7: alarm set {:?} after the first event", began.elapsed());
     world.flows(500).await;
     world.arrived(RECOVERED).await;
     let dead = world.ledger.all_acked().into_iter().filter(|tag| !takes(*tag)).count();

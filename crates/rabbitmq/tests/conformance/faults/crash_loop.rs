@@ -16,11 +16,13 @@ use crate::proxy::Proxy;
 const PREFETCH: u16 = 1000;
 const POISON: u64 = 500;
 
-async fn consumer(f: &Rabbit, stage: &Stage<'_, Rabbit>) -> (Consumer, Proxy) {
+/// A consumer in a process of its own, and that process's handle and way to the server.
+async fn consumer(f: &Rabbit, stage: &Stage<'_, Rabbit>) -> (Consumer, Arc<dyn Broker>, Proxy) {
     let proxy = Proxy::start(f.server.address()).await;
     let options = Options { prefetch: PREFETCH, ..f.options("dies", proxy.port) };
     let broker: Arc<dyn Broker> = Arc::new(RabbitBroker::connect(options).await.unwrap());
-    (Consumer::join(f, &broker, std::slice::from_ref(&stage.channel), &stage.group).await, proxy)
+    let consumer = Consumer::join(f, &broker, std::slice::from_ref(&stage.channel), &stage.group).await;
+    (consumer, broker, proxy)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -33,12 +35,12 @@ async fn a_crash_loop_is_held_against_nobody() {
     // More often than any limit that is usual for quorum queues.
     let crashes = counted(5, 50);
     for _ in 0..crashes {
-        let (mut consumer, proxy) = consumer(&f, &stage).await;
+        let (mut consumer, _broker, proxy) = consumer(&f, &stage).await;
         let taken = consumer.take(PREFETCH.into()).await;
         assert_eq!(numbers(&taken), (0..all).collect::<Vec<_>>());
         proxy.cut().await;
     }
-    let (mut consumer, _proxy) = consumer(&f, &stage).await;
+    let (mut consumer, _broker, _proxy) = consumer(&f, &stage).await;
     let taken = consumer.take(PREFETCH.into()).await;
     assert_eq!(numbers(&taken), (0..all).collect::<Vec<_>>());
     let poison = |received: &Received| id(received).1 == POISON;

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use trunkline_broker::conformance::Fixture;
 use trunkline_broker::conformance::consumer::part;
-use trunkline_broker::conformance::numbered::{id, record, records, round};
+use trunkline_broker::conformance::numbered::{id, numbers, record, records, round};
 use trunkline_broker::conformance::stage::{Stage, ensure, spec};
 use trunkline_broker::{HandOverError, PublishError, PublishFailure};
 
@@ -74,6 +74,29 @@ async fn nothing_is_confirmed_into_a_missing_queue() {
     let received: BTreeSet<_> = received.into_iter().map(|record| record.value).collect();
     assert_eq!(received, confirmed);
     println!("R3: {refused} refused, {} confirmed, silent loss=0", confirmed.len());
+    f.stop().await;
+}
+
+/// RabbitMQ itself would refuse on the same AMQP channel for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_that_is_taken_away_refuses_no_longer() {
+    let f = Rabbit::start().await;
+    let stage = Stage::set(&f, 1).await;
+    let pattern = format!("^{}in:", f.prefix.replace('.', "\\."));
+    let policy = format!("{}less", f.prefix);
+    f.server.ctl(&["set_policy", "--apply-to", "queues", &policy, &pattern, "{\"max-length\":2}"]).await;
+    let mut number = 0;
+    while stage.broker.publish(records(&stage.channel, "k", number..number + 1)).await.is_ok() {
+        number += 1;
+    }
+    f.server.ctl(&["clear_policy", &policy]).await;
+    let deadline = Instant::now() + f.patience();
+    while let Err(error) = stage.broker.publish(records(&stage.channel, "k", number..number + 1)).await {
+        assert!(Instant::now() < deadline, "{error:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let received = stage.consumer().await.until_quiet().await;
+    assert_eq!(numbers(&received), (0..=number).collect::<Vec<_>>());
     f.stop().await;
 }
 
