@@ -32,6 +32,19 @@ pub use fixture::{FIRST, Fixture, SECOND};
 /// The names of all cases, so that engines can be compared.
 pub const CASES: &[&str] = crate::conformance!(@list names);
 
+/// The cases that restart the broker's server; all others leave it alone, so that they can share one.
+pub const RESTARTING: &[&str] = &[
+    "out_of_order_settling_does_not_pass_an_unsettled_record",
+    "settling_the_gap_settles_what_is_behind_it",
+    "key_distribution",
+    "delayed_survive_restart",
+    "settings_mismatch_refuses",
+    "lag_is_right",
+    "keep_for_never_drops_unsettled",
+    "engine_restart_mid_stream",
+    "place_is_kept_over_restarts",
+];
+
 /// Why a case is not tried on an engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Skip {
@@ -63,18 +76,38 @@ pub async fn run<F: Fixture>(name: &str, case: impl AsyncFnOnce(&F)) {
     if F::is_absent(name) {
         return;
     }
-    let fixture = F::start().await;
+    let fixture = F::start(name).await;
     let limit = fixture.patience() * 10;
     let ended = tokio::time::timeout(limit, Box::pin(case(&fixture))).await;
     assert!(ended.is_ok(), "{name} did not end within {limit:?}");
     fixture.stop().await;
 }
 
-/// Makes one `#[tokio::test]` of each conformance case, on the given [`Fixture`].
+/// Tries a case on several fixtures at the same time, each on a thread of its own.
+///
+/// # Panics
+/// When it fails on one; says on which.
+pub fn run_beside(case: &str, fixtures: &[(&str, fn())]) {
+    let failed: Vec<&str> = std::thread::scope(|scope| {
+        let tried: Vec<_> = fixtures
+            .iter()
+            .map(|(fixture, run)| (*fixture, std::thread::Builder::new().spawn_scoped(scope, run)))
+            .collect();
+        let failed = tried.into_iter().filter_map(|(fixture, thread)| {
+            let ended = thread.expect("a thread for a case").join();
+            ended.is_err().then_some(fixture)
+        });
+        failed.collect()
+    });
+    assert!(failed.is_empty(), "{case} failed on {}", failed.join(" and on "));
+}
+
+/// Makes one `#[test]` of each conformance case, on the given [`Fixture`]; of several fixtures, all are tried in it at the
+/// same time, because cases mostly wait.
 #[macro_export]
 macro_rules! conformance {
-    (@list $what:ident $($fixture:ty)?) => {
-        $crate::conformance! { @$what [$($fixture)?]
+    (@list $what:ident $($fixture:ty)*) => {
+        $crate::conformance! { @$what [$($fixture)*]
             storing::round_trip_with_headers,
             storing::undecodable_bytes_survive,
             storing::confirmed_means_stored,
@@ -137,5 +170,23 @@ macro_rules! conformance {
             .await;
         }
     )*};
-    ($fixture:ty) => { $crate::conformance! { @list tests $fixture } };
+    (@tests [$($fixture:ty)+] $($module:ident :: $case:ident,)*) => {
+        $crate::conformance! { @beside [$($fixture)+] [$(($module $case))*] }
+    };
+    (@beside $fixtures:tt [$(($module:ident $case:ident))*]) => {$(
+        #[test]
+        fn $case() {
+            $crate::conformance! { @one $fixtures $module $case }
+        }
+    )*};
+    (@one [$($fixture:ty)+] $module:ident $case:ident) => {
+        $crate::conformance::run_beside(stringify!($case), &[$((stringify!($fixture), || {
+            let runtime = ::tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+            runtime.expect("a runtime for a case").block_on($crate::conformance::run::<$fixture>(
+                stringify!($case),
+                $crate::conformance::$module::$case::<$fixture>,
+            ));
+        })),+]);
+    };
+    ($($fixture:ty),+ $(,)?) => { $crate::conformance! { @list tests $($fixture)+ } };
 }

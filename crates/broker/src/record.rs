@@ -105,6 +105,11 @@ impl Receipt {
         Self { token: Some(token) }
     }
 
+    /// Of a record that was only looked at: settles nothing and gives nothing back.
+    pub fn observed() -> Self {
+        Self { token: None }
+    }
+
     /// For engines: looks at the token without taking it.
     pub fn token<T: 'static>(&self) -> Option<&T> {
         self.token.as_ref()?.as_any().downcast_ref()

@@ -13,7 +13,6 @@ use crate::error::EngineError;
 use crate::group::Plan;
 use crate::intake::remedy;
 use crate::reader::{Part, SlotPlan};
-use crate::receipt::Observed;
 
 /// Records of one partition in one batch at most.
 const BATCH_RECORDS: i64 = 256;
@@ -71,7 +70,7 @@ impl EmbeddedObserver {
                     value: record.value,
                     stored: time(record.stored),
                     redelivered: 0,
-                    receipt: Receipt::new(Box::new(Observed)),
+                    receipt: Receipt::observed(),
                 });
             }
         }

@@ -38,7 +38,7 @@ impl Embedded {
 }
 
 impl Fixture for Embedded {
-    async fn start() -> Self {
+    async fn start(_: &str) -> Self {
         let root = tempfile::tempdir().unwrap();
         Self { root, life: Mutex::new(Life { number: 0, running: None }) }
     }

@@ -19,6 +19,7 @@ use crate::error::KafkaFailure;
 use crate::names;
 use crate::options::Options;
 use crate::properties;
+use crate::token::Handed;
 
 /// How long to wait before asking again.
 const AGAIN: Duration = Duration::from_millis(50);
@@ -27,8 +28,15 @@ const AGAIN: Duration = Duration::from_millis(50);
 pub(crate) struct Asker {
     options: Arc<Options>,
     common: Common,
-    clients: Mutex<HashMap<String, Arc<BaseConsumer<Common>>>>,
+    clients: Mutex<HashMap<String, Arc<Looker>>>,
     admin: Option<AdminClient<Common>>,
+    admin_token: Handed,
+}
+
+/// A client that is asked and never polled.
+struct Looker {
+    consumer: BaseConsumer<Common>,
+    token: Handed,
 }
 
 impl std::fmt::Debug for Asker {
@@ -40,7 +48,8 @@ impl std::fmt::Debug for Asker {
 impl Asker {
     pub(crate) fn new(options: Arc<Options>, common: Common) -> KafkaResult<Self> {
         let admin = AdminClient::from_config_and_context(&properties::admin(&options), common.clone())?;
-        Ok(Self { options, common, clients: Mutex::default(), admin: Some(admin) })
+        let (clients, admin_token) = (Mutex::default(), Handed::default());
+        Ok(Self { options, common, clients, admin: Some(admin), admin_token })
     }
 
     /// Wraps librdkafka's answer with what was asked of whom.
@@ -51,7 +60,8 @@ impl Asker {
     /// How many partitions each topic has.
     pub(crate) fn topics(&self) -> Result<HashMap<String, usize>, KafkaFailure> {
         let looker = self.looker()?;
-        let metadata = self.ask("list its topics", || looker.fetch_metadata(None, self.timeout()))?;
+        let metadata =
+            self.ask("list its topics", || looker.consumer.fetch_metadata(None, self.timeout()))?;
         let count =
             |topic: &rdkafka::metadata::MetadataTopic| (topic.name().to_owned(), topic.partitions().len());
         Ok(metadata.topics().iter().map(count).collect())
@@ -61,7 +71,7 @@ impl Asker {
     pub(crate) fn partitions(&self, topic: &str) -> Result<Option<usize>, KafkaFailure> {
         let looker = self.looker()?;
         self.ask(&format!("describe topic `{topic}`"), || {
-            let metadata = looker.fetch_metadata(Some(topic), self.timeout())?;
+            let metadata = looker.consumer.fetch_metadata(Some(topic), self.timeout())?;
             let found = metadata.topics().iter().find(|found| found.name() == topic);
             match found.and_then(|found| found.error()) {
                 None => Ok(found.map(|found| found.partitions().len()).filter(|count| *count > 0)),
@@ -93,7 +103,7 @@ impl Asker {
             for partition in 0..partitions {
                 list.add_partition_offset(topic, i32::from(partition), at)?;
             }
-            let found = looker.offsets_for_times(list, self.timeout())?;
+            let found = looker.consumer.offsets_for_times(list, self.timeout())?;
             let mut offsets = vec![-1; usize::from(partitions)];
             for element in found.elements() {
                 element.error()?;
@@ -119,7 +129,7 @@ impl Asker {
         self.ask(&format!("say what group `{group}` has committed"), || {
             let mut list = TopicPartitionList::new();
             list.add_partition_range(topic, 0, i32::from(partitions) - 1);
-            let found = client.committed_offsets(list, self.timeout())?;
+            let found = client.consumer.committed_offsets(list, self.timeout())?;
             let mut committed = vec![None; usize::from(partitions)];
             for element in found.elements() {
                 element.error()?;
@@ -166,7 +176,7 @@ impl Asker {
         // One question for all, where there are several.
         let only = topics.first().map(String::as_str).filter(|_| topics.len() == 1);
         self.ask("choose leaders for new topics", || {
-            let metadata = looker.fetch_metadata(only, self.timeout())?;
+            let metadata = looker.consumer.fetch_metadata(only, self.timeout())?;
             let known: HashSet<&str> =
                 metadata.topics().iter().filter(|topic| led(topic)).map(|topic| topic.name()).collect();
             if topics.iter().all(|topic| known.contains(topic.as_str())) {
@@ -237,24 +247,31 @@ impl Asker {
         settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value))
     }
 
-    fn looker(&self) -> Result<Arc<BaseConsumer<Common>>, KafkaFailure> {
+    fn looker(&self) -> Result<Arc<Looker>, KafkaFailure> {
         self.client(&names::looker_group(&self.options.prefix))
     }
 
-    fn client(&self, group: &str) -> Result<Arc<BaseConsumer<Common>>, KafkaFailure> {
+    fn client(&self, group: &str) -> Result<Arc<Looker>, KafkaFailure> {
         let mut clients = lock(&self.clients);
-        if let Some(client) = clients.get(group) {
-            return Ok(client.clone());
-        }
-        let config = properties::looker(&self.options, group);
-        let made = BaseConsumer::from_config_and_context(&config, self.common.clone());
-        let client = Arc::new(made.map_err(|cause| self.failure("be looked at", cause))?);
-        clients.insert(group.to_owned(), client.clone());
+        let client = match clients.get(group) {
+            Some(client) => client.clone(),
+            None => {
+                let config = properties::looker(&self.options, group);
+                let made = BaseConsumer::from_config_and_context(&config, self.common.clone());
+                let consumer = made.map_err(|cause| self.failure("be looked at", cause))?;
+                let client = Arc::new(Looker { consumer, token: Handed::default() });
+                clients.insert(group.to_owned(), client.clone());
+                client
+            }
+        };
+        client.token.renew(client.consumer.client(), &self.common.token)?;
         Ok(client)
     }
 
     fn admin(&self) -> Result<&AdminClient<Common>, KafkaFailure> {
-        self.admin.as_ref().ok_or(KafkaFailure::Closed)
+        let admin = self.admin.as_ref().ok_or(KafkaFailure::Closed)?;
+        self.admin_token.renew(admin.inner(), &self.common.token)?;
+        Ok(admin)
     }
 
     fn timeout(&self) -> Timeout {

@@ -52,7 +52,7 @@ impl KafkaBroker {
     }
 
     /// Looks as if the process had been killed: nothing is sent, committed or said to the cluster any more. For tests of
-    /// faults; what it leaves behind is only freed when the process ends.
+    /// faults; what it leaves behind is freed when its session has ended, or with the process.
     pub fn abandon(&self) {
         self.core.close(true);
     }

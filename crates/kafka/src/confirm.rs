@@ -1,16 +1,13 @@
 //! Which batches wait for which confirmations.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rdkafka::ClientContext;
-use rdkafka::client::OAuthToken;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::ProducerContext;
 use tokio::sync::oneshot;
 
-use crate::context::Common;
+use crate::context::Context;
 
 /// The records of a batch that were not stored, by index.
 pub(crate) type Failures = Vec<(usize, RDKafkaErrorCode)>;
@@ -91,31 +88,7 @@ impl Confirmations {
 }
 
 /// A producer's context.
-#[derive(Debug, Clone)]
-pub(crate) struct Delivering {
-    pub(crate) common: Common,
-    pub(crate) confirmations: std::sync::Arc<Confirmations>,
-}
-
-impl ClientContext for Delivering {
-    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
-
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.common.log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.common.error(error, reason);
-    }
-
-    fn stats_raw(&self, statistics: &[u8]) {
-        self.common.stats_raw(statistics);
-    }
-
-    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
-        self.common.generate_oauth_token(config)
-    }
-}
+pub(crate) type Delivering = Context<Arc<Confirmations>>;
 
 impl ProducerContext for Delivering {
     type DeliveryOpaque = usize;
@@ -125,7 +98,7 @@ impl ProducerContext for Delivering {
             Ok(_) => Ok(()),
             Err((error, _)) => Err(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail)),
         };
-        self.confirmations.confirm(tag, result);
+        self.own.confirm(tag, result);
     }
 }
 

@@ -65,6 +65,9 @@ pub enum KafkaFailure {
     /// Nothing was heard in time.
     #[error("Kafka did not {0} in time")]
     Overdue(&'static str),
+    /// There is no token for SASL OAUTHBEARER.
+    #[error("{0}")]
+    Token(#[from] TokenFailure),
     /// The engine was closed, or its thread has ended.
     #[error("the Kafka engine is closed")]
     Closed,
@@ -78,4 +81,23 @@ pub enum KafkaFailure {
         /// Why not.
         detail: String,
     },
+}
+
+/// Why there is no token.
+#[derive(Debug, Clone, Error)]
+pub enum TokenFailure {
+    /// Nothing says where it is.
+    #[error("set trunkline.oauth.token.file or trunkline.oauth.token for OAUTHBEARER")]
+    Missing,
+    /// Its file can't be read.
+    #[error("the token file {file} can't be read: {problem}")]
+    Unreadable {
+        /// The file.
+        file: String,
+        /// Why.
+        problem: String,
+    },
+    /// librdkafka does not take it.
+    #[error("the token, or its principal, can't be used: {0}")]
+    Unusable(String),
 }

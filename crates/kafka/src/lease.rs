@@ -80,7 +80,6 @@ pub(crate) enum Phase {
 }
 
 /// A leased partition.
-#[derive(Debug)]
 pub(crate) struct Part {
     pub(crate) slot: Arc<Slot>,
     pub(crate) partition: u16,
@@ -94,10 +93,17 @@ pub(crate) struct Part {
     begun: AtomicI64,
 }
 
-#[derive(Debug)]
 struct State {
     phase: Phase,
     window: Window,
+}
+
+impl std::fmt::Debug for Part {
+    /// Without its records, which are others' business.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (channel, partition, epoch) = (&self.slot.channel, self.partition, self.epoch);
+        write!(f, "Part({channel}/{partition}, epoch {epoch})")
+    }
 }
 
 impl Part {
@@ -230,6 +236,11 @@ impl Part {
     pub(crate) fn uncommitted(&self) -> Option<i64> {
         let known = self.committed.load(Ordering::Acquire).max(self.begun.load(Ordering::Acquire));
         Some(self.position()).filter(|position| *position > known)
+    }
+
+    /// The last offset known to be committed.
+    pub(crate) fn committed(&self) -> i64 {
+        self.committed.load(Ordering::Acquire)
     }
 
     /// Whether the group has no place yet and nothing was fetched.

@@ -30,11 +30,10 @@
 //!
 //! # Security
 //!
-//! TLS and mutual TLS by [`Options::tls`]. SASL by properties: `PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512`.
+//! TLS and mutual TLS by [`Options::tls`]. SASL by properties: `PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512`, and
 //! `OAUTHBEARER` with a token from `trunkline.oauth.token.file` (read again before it is five minutes old) or
-//! `trunkline.oauth.token`, and the name `trunkline.oauth.principal`, is not finished: the clients that look at topics never
-//! hand their token over, so connecting fails. Not supported: `GSSAPI` (Kerberos), and librdkafka's own OIDC client,
-//! which the build leaves out.
+//! `trunkline.oauth.token`, and the name `trunkline.oauth.principal`. Not supported: `GSSAPI` (Kerberos), and librdkafka's
+//! own OIDC client, which the build leaves out.
 //!
 //! [`ConsumeError::Damaged`]: trunkline_broker::ConsumeError::Damaged
 #![warn(missing_docs)]
@@ -66,11 +65,12 @@ mod rebalance;
 mod receipt;
 mod register;
 mod settler;
+mod token;
 mod topology;
 mod transaction;
 mod window;
 
 pub use broker::KafkaBroker;
-pub use error::{ConnectError, KafkaFailure};
+pub use error::{ConnectError, KafkaFailure, TokenFailure};
 pub use options::{Options, Tls};
 pub use properties::{REFUSED_PROPERTIES, judge_property};

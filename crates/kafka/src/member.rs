@@ -25,7 +25,7 @@ use crate::lease::Part;
 use crate::options::Options;
 use crate::properties;
 use crate::raw::Blocks;
-use crate::rebalance::{Joining, TopicPartition};
+use crate::rebalance::{Joining, News, TopicPartition, abandon};
 use crate::window::Fetched;
 
 use commit::Committing;
@@ -85,7 +85,8 @@ impl Member {
             cause,
         };
         let config = properties::consumer(&options, &group);
-        let made = BaseConsumer::from_config_and_context(&config, Joining::new(common)).map_err(refused)?;
+        let made =
+            BaseConsumer::from_config_and_context(&config, common.with(News::default())).map_err(refused)?;
         let consumer = Arc::new(made);
         let threadless = |error: std::io::Error| refused(KafkaError::ClientCreation(error.to_string()));
         let committing = Committing::start(&options, &consumer).map_err(threadless)?;
@@ -121,8 +122,8 @@ impl Member {
         let inbox = self.inbox.clone();
         loop {
             if inbox.abandoned.load(Ordering::Acquire) {
-                // Never closed, so it does not say goodbye.
-                std::mem::forget(self.consumer.clone());
+                self.consumer.context().own.close();
+                abandon(self.consumer.clone(), self.options.session_timeout);
                 break;
             }
             self.hear();

@@ -32,7 +32,7 @@ use crate::prepare::unavailable;
 use crate::properties;
 use crate::publisher::{Publisher, Ready};
 use crate::raw::Blocks;
-use crate::rebalance::{GroupNews, Joining, TopicPartition};
+use crate::rebalance::{GroupNews, Joining, News, TopicPartition, abandon};
 use crate::register::Register;
 use crate::topology::create_delay_topic;
 
@@ -162,7 +162,7 @@ impl Carrier {
             register: core.register.clone(),
             publisher: core.publisher.clone(),
             runtime: Handle::current(),
-            consumer: BaseConsumer::from_config_and_context(&config, Joining::new(common))?,
+            consumer: BaseConsumer::from_config_and_context(&config, common.with(News::default()))?,
             changed,
             channels: HashMap::new(),
             waiting: HashMap::new(),
@@ -184,13 +184,11 @@ impl Carrier {
             self.fetch();
             self.carry();
         }
+        self.consumer.context().own.close();
         if self.mover.abandoned.load(Ordering::Acquire) {
-            // Never closed, so it does not say goodbye.
-            std::mem::forget(self.consumer);
-        } else {
-            // The consumer leaves the group as it is dropped.
-            self.consumer.context().close();
+            abandon(self.consumer, self.options.session_timeout);
         }
+        // Else the consumer leaves the group as it is dropped.
     }
 
     fn subscribe(&mut self) {
@@ -212,7 +210,7 @@ impl Carrier {
     }
 
     fn hear(&mut self) {
-        while let Some(news) = self.consumer.context().clone().next() {
+        while let Some(news) = self.consumer.context().own.next() {
             match news {
                 GroupNews::Assigned(places) => self.assigning = Some(places),
                 GroupNews::Revoked { places, .. } => {

@@ -19,7 +19,6 @@ use crate::error::KafkaFailure;
 use crate::names;
 use crate::properties;
 use crate::raw::Blocks;
-use crate::receipt::Observed;
 
 /// Records of one batch at most.
 const BATCH_RECORDS: usize = 256;
@@ -82,7 +81,7 @@ fn read(consumer: &BaseConsumer<Common>, channel: &Channel, sender: &mpsc::Sende
                         value: raw.value(),
                         stored: UNIX_EPOCH + Duration::from_millis(stored.unwrap_or(0)),
                         redelivered: 0,
-                        receipt: Receipt::new(Box::new(Observed)),
+                        receipt: Receipt::observed(),
                     });
                     timeout = Duration::ZERO;
                 }

@@ -17,7 +17,7 @@ pub struct Options {
     pub client: String,
     /// Properties of librdkafka. They win over the engine's own, except for those its correctness stands on, which are
     /// refused by name (see [`crate::REFUSED_PROPERTIES`]). Besides librdkafka's: `trunkline.oauth.token`,
-    /// `trunkline.oauth.token.file` and `trunkline.oauth.principal` for SASL OAUTHBEARER (not finished, see the crate).
+    /// `trunkline.oauth.token.file` and `trunkline.oauth.principal` for SASL OAUTHBEARER.
     pub properties: BTreeMap<String, String>,
     /// TLS; without it the connection is plain unless `properties` says otherwise.
     pub tls: Option<Tls>,

@@ -183,12 +183,21 @@ pub(crate) fn producer(options: &Options) -> ClientConfig {
 /// A producer of transactions.
 pub(crate) fn transactional(options: &Options, id: &str) -> ClientConfig {
     let mut config = producer(options);
-    config
-        .set("transactional.id", id)
-        .set("transaction.timeout.ms", millis(options.publish_timeout.max(options.session_timeout)));
+    config.set("transactional.id", id).set("transaction.timeout.ms", millis(transaction_timeout(options)));
+    if !options.properties.contains_key("retry.backoff.ms") {
+        // A transaction that begins while the marks of the one before are written is asked to wait; mostly a few
+        // milliseconds, where the default are a hundred and more.
+        config.set("retry.backoff.ms", "5");
+    }
     // The transaction's own time-out bounds its records; a longer one of theirs is refused.
-    config.set("message.timeout.ms", millis(options.publish_timeout));
+    config.set("message.timeout.ms", millis(options.publish_timeout.min(transaction_timeout(options))));
     config
+}
+
+/// After this time the cluster ends a transaction by itself. Until then one that a process left, and that this process or
+/// its like do not end at their start, keeps consumers waiting; so it is missed about as soon as the process is.
+pub(crate) fn transaction_timeout(options: &Options) -> Duration {
+    options.session_timeout.max(Duration::from_secs(10))
 }
 
 /// A consumer of a group.

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use trunkline_broker::Headers;
 
 use crate::confirm::{Confirmations, Delivering, Failures};
@@ -71,7 +71,7 @@ impl std::fmt::Debug for Publisher {
 impl Publisher {
     /// Makes the producer and starts its thread.
     pub(crate) fn start(options: Arc<Options>, common: Common) -> KafkaResult<Arc<Self>> {
-        let context = Delivering { common, confirmations: Arc::new(Confirmations::default()) };
+        let context = common.with(Arc::new(Confirmations::default()));
         let client = make(&options, &context)?;
         let publisher = Arc::new(Self {
             options,
@@ -91,13 +91,13 @@ impl Publisher {
         if self.stopped.load(Ordering::Acquire) {
             return all_failed(batch);
         }
-        let (tag, confirmed) = self.context.confirmations.expect(batch.len());
+        let (tag, confirmed) = self.context.own.expect(batch.len());
         let client = self.client();
-        let mut unsent = Unsent { confirmations: &self.context.confirmations, tags: tag..tag + batch.len() };
+        let mut unsent = Unsent { confirmations: &self.context.own, tags: tag..tag + batch.len() };
         for (index, ready) in batch.iter().enumerate() {
             while let Err(code) = send(&client, ready, tag + index) {
                 if code != RDKafkaErrorCode::QueueFull || self.stopped.load(Ordering::Acquire) {
-                    self.context.confirmations.confirm(tag + index, Err(code));
+                    self.context.own.confirm(tag + index, Err(code));
                     break;
                 }
                 tokio::time::sleep(FULL_PAUSE).await;
@@ -124,7 +124,7 @@ impl Publisher {
         self.stop();
         let everything = rdkafka::producer::PurgeConfig::default().queue().inflight();
         self.client().purge(everything);
-        self.context.confirmations.abandon();
+        self.context.own.abandon();
     }
 
     fn client(&self) -> Arc<Client> {
@@ -172,7 +172,11 @@ fn poll(publisher: &Arc<Publisher>, client: Arc<Client>) {
 }
 
 /// Puts one record into a producer's queue.
-pub(crate) fn send(client: &Client, ready: &Ready, tag: usize) -> Result<(), RDKafkaErrorCode> {
+pub(crate) fn send<C: ProducerContext<DeliveryOpaque = usize>>(
+    client: &BaseProducer<C>,
+    ready: &Ready,
+    tag: usize,
+) -> Result<(), RDKafkaErrorCode> {
     let mut record: BaseRecord<'_, [u8], [u8], usize> =
         BaseRecord::with_opaque_to(&ready.topic, tag).key(ready.key.as_ref());
     record.partition = ready.partition;

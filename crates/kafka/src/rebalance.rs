@@ -6,16 +6,15 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use rdkafka::client::OAuthToken;
-use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::KafkaResult;
 use rdkafka::types::RDKafkaRespErr;
-use rdkafka::{ClientContext, TopicPartitionList};
 
 use crate::asker::lock;
-use crate::context::Common;
+use crate::context::Context;
 
 /// A partition of a topic.
 pub(crate) type TopicPartition = (String, i32);
@@ -31,22 +30,31 @@ pub(crate) enum GroupNews {
     Committed(KafkaResult<Vec<(TopicPartition, i64)>>),
 }
 
-/// The context of a consumer that joins a group.
-#[derive(Debug)]
-pub(crate) struct Joining {
-    common: Common,
-    news: Mutex<VecDeque<GroupNews>>,
+/// What a consumer's coordinator has said.
+#[derive(Debug, Default)]
+pub(crate) struct News {
+    said: Mutex<VecDeque<GroupNews>>,
     /// The consumer is being closed: nothing is drained any more.
     closing: AtomicBool,
 }
 
-impl Joining {
-    pub(crate) fn new(common: Common) -> Self {
-        Self { common, news: Mutex::default(), closing: AtomicBool::new(false) }
-    }
+/// The context of a consumer that joins a group.
+pub(crate) type Joining = Context<News>;
 
+/// Ends a consumer as if its process had been killed: it says nothing any more, and the group misses it when its session
+/// ends. librdkafka goes on giving signs of life by itself, so it is kept for that long and then closed.
+pub(crate) fn abandon<T: Send + 'static>(consumer: T, session: Duration) {
+    let silence = move || {
+        std::thread::sleep(session);
+        drop(consumer);
+    };
+    // Without a thread it ends here, and is missed sooner.
+    drop(std::thread::Builder::new().name("kafka-abandoned".to_owned()).spawn(silence));
+}
+
+impl News {
     pub(crate) fn next(&self) -> Option<GroupNews> {
-        lock(&self.news).pop_front()
+        lock(&self.said).pop_front()
     }
 
     pub(crate) fn close(&self) {
@@ -54,27 +62,7 @@ impl Joining {
     }
 
     pub(crate) fn tell(&self, news: GroupNews) {
-        lock(&self.news).push_back(news);
-    }
-}
-
-impl ClientContext for Joining {
-    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
-
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.common.log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.common.error(error, reason);
-    }
-
-    fn stats_raw(&self, statistics: &[u8]) {
-        self.common.stats_raw(statistics);
-    }
-
-    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
-        self.common.generate_oauth_token(config)
+        lock(&self.said).push_back(news);
     }
 }
 
@@ -82,7 +70,7 @@ impl ConsumerContext for Joining {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, what: RDKafkaRespErr, list: &mut TopicPartitionList) {
         let elements = list.elements();
         let places = elements.iter().map(|e| (e.topic().to_owned(), e.partition())).collect();
-        if self.closing.load(Ordering::Acquire) {
+        if self.own.closing.load(Ordering::Acquire) {
             // Whatever was to be committed has been; an assignment that comes now is not taken.
             if what != RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS
                 && let Err(error) = consumer.incremental_unassign(list)
@@ -90,9 +78,9 @@ impl ConsumerContext for Joining {
                 tracing::debug!(%error, "giving partitions up");
             }
         } else if what == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
-            self.tell(GroupNews::Assigned(places));
+            self.own.tell(GroupNews::Assigned(places));
         } else {
-            self.tell(GroupNews::Revoked { places, lost: consumer.assignment_lost() });
+            self.own.tell(GroupNews::Revoked { places, lost: consumer.assignment_lost() });
         }
     }
 }

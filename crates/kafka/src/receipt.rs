@@ -28,19 +28,3 @@ impl ReceiptToken for Token {
         self
     }
 }
-
-/// A receipt's side that means nothing, for observers.
-#[derive(Debug)]
-pub(crate) struct Observed;
-
-impl ReceiptToken for Observed {
-    fn give_back(self: Box<Self>) {}
-
-    fn into_any(self: Box<Self>) -> Box<dyn Any> {
-        self
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-}

@@ -5,6 +5,7 @@
 //! a time, because what a transaction commits stands on everything before it in the partition.
 
 mod lane;
+mod producer;
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};

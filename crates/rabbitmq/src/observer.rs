@@ -16,7 +16,6 @@ use trunkline_broker::{ConsumeError, Observer, Position, Receipt, Received};
 
 use crate::catalog::Channel;
 use crate::codec::{decode, short, text};
-use crate::consume::receipt::Observed;
 use crate::core::Core;
 use crate::error::RabbitFailure;
 
@@ -56,7 +55,7 @@ impl RabbitObserver {
             value: stored.value,
             stored: stored.published,
             redelivered: 0,
-            receipt: Receipt::new(Box::new(Observed)),
+            receipt: Receipt::observed(),
         }
     }
 }

@@ -60,6 +60,11 @@ impl Consumer {
         })
     }
 
+    /// How long it waits for what must come.
+    pub fn patience(&self) -> Duration {
+        self.patience
+    }
+
     /// The next news; leases are noted, records (if any) returned. Cancel-safe.
     pub async fn step(&mut self) -> Result<Vec<Received>, ConsumeError> {
         if !self.surplus.is_empty() {
@@ -180,24 +185,8 @@ pub fn part(records: Vec<Received>) -> (Vec<Receipt>, Vec<Received>) {
     let mut receipts = Vec::with_capacity(records.len());
     let mut bare = Vec::with_capacity(records.len());
     for mut record in records {
-        receipts.push(std::mem::replace(&mut record.receipt, Receipt::new(Box::new(Parted))));
+        receipts.push(std::mem::replace(&mut record.receipt, Receipt::observed()));
         bare.push(record);
     }
     (receipts, bare)
-}
-
-/// Stands where a receipt has been taken off.
-#[derive(Debug)]
-struct Parted;
-
-impl crate::record::ReceiptToken for Parted {
-    fn give_back(self: Box<Self>) {}
-
-    fn into_any(self: Box<Self>) -> Box<dyn std::any::Any> {
-        self
-    }
-
-    fn as_any(&self) -> &dyn std::any::Any {
-        self
-    }
 }

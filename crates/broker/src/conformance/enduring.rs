@@ -47,7 +47,7 @@ pub async fn engine_restart_mid_stream<F: Fixture>(f: &F) {
     timeout(f.patience() * 4, all).await.expect("everything goes on after a restart");
     history.assert_at_least_once();
     stage.reopen().await;
-    stage.expect_lag(0).await;
+    stage.settle_rest(&mut stage.consumer().await).await;
 }
 
 async fn publish_until_confirmed<F: Fixture>(stage: &Stage<'_, F>, history: &History, number: u64) {

@@ -25,8 +25,9 @@ pub trait Fixture: Sized + Send + Sync + 'static {
         false
     }
 
-    /// A fresh broker, or a fresh corner of one (a directory, a channel prefix) in which no channel exists.
-    fn start() -> impl Future<Output = Self> + Send;
+    /// A fresh broker, or a fresh corner of one (a directory, a channel prefix) in which no channel exists, for `case`;
+    /// [`super::RESTARTING`] says whether that will restart the broker.
+    fn start(case: &str) -> impl Future<Output = Self> + Send;
 
     /// The broker as the process called `name` sees it. The same name gives the same instance until it crashes or the
     /// broker restarts; after that, a new one. [`FIRST`] must always be there; any other name is `None` exactly where

@@ -36,7 +36,7 @@ impl Memory {
 }
 
 impl Fixture for Memory {
-    async fn start() -> Self {
+    async fn start(_: &str) -> Self {
         Self::new(Fault::None, Duration::from_secs(5))
     }
 

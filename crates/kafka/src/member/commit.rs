@@ -74,7 +74,7 @@ impl Drop for Committing {
 fn answer(consumer: &Arc<GroupConsumer>, places: &Receiver<Vec<Place>>) {
     for places in places {
         let committed = commit(consumer, places);
-        consumer.context().tell(GroupNews::Committed(committed));
+        consumer.context().own.tell(GroupNews::Committed(committed));
     }
 }
 

@@ -38,7 +38,7 @@ struct Begin {
 impl Member {
     /// What the coordinator said since the last look.
     pub(super) fn hear(&mut self) {
-        while let Some(news) = self.consumer.context().clone().next() {
+        while let Some(news) = self.consumer.context().own.next() {
             match news {
                 GroupNews::Assigned(places) => {
                     tracing::debug!(group = self.group, ?places, "assigned");
@@ -169,7 +169,9 @@ impl Member {
                     return false;
                 }
                 parts.iter().for_each(|part| part.lose());
-                *leaving.commit_until.insert(Instant::now() + self.options.grace())
+                // A coordinator that restarts takes some seconds, and what is not committed comes again. The group would
+                // wait as long for a consumer that died.
+                *leaving.commit_until.insert(Instant::now() + self.options.session_timeout)
             }
         };
         self.is_committed(parts.into_iter()) || until <= Instant::now()
@@ -223,7 +225,7 @@ impl Member {
         {
             tracing::debug!(group = self.group, %error, "the coordinator does not hear the goodbye");
         }
-        self.consumer.context().close();
+        self.consumer.context().own.close();
     }
 
     /// Fetches partitions from another offset. One whose offset was refused can't seek; it is given up and taken anew.

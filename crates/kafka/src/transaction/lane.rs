@@ -1,35 +1,21 @@
-//! One lane: a transactional producer on a thread of its own.
+//! One lane: a thread that makes transactions of the hand-overs that wait.
 
-use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::Consumer;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{BaseProducer, Producer};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 use trunkline_broker::{ConsumeError, HandOverError};
 
+use super::producer::{Ended, PAUSE, Positions, Transactor};
 use super::{Queue, Request, address};
-use crate::confirm::{Confirmations, Delivering};
 use crate::context::Common;
 use crate::error::{ConnectError, KafkaFailure};
-use crate::lease::{Part, Standing};
+use crate::lease::Standing;
 use crate::options::Options;
-use crate::properties;
-use crate::publisher::send;
 use crate::settler::settle;
-
-/// How long to poll for confirmations at a time.
-const POLL: Duration = Duration::from_millis(1);
-/// How long to wait before something that may be tried again is.
-const PAUSE: Duration = Duration::from_millis(50);
-/// No confirmation is waited for by this tag: what was not stored fails the transaction.
-const NO_TAG: usize = usize::MAX;
-
-type Client = BaseProducer<Delivering>;
 
 /// A transactional producer and what it works for.
 pub(super) struct Lane {
@@ -37,19 +23,8 @@ pub(super) struct Lane {
     common: Common,
     id: String,
     queue: Arc<Queue>,
-    producer: Client,
-}
-
-/// How a transaction ended that was not committed.
-enum Ended {
-    /// Its inputs may be handed over again.
-    Aborted(KafkaError),
-    /// The producer is of no more use.
-    Broken(KafkaError),
-    /// Another process took over.
-    Fenced,
-    /// The engine was closed under it.
-    Abandoned,
+    /// `None` while none can be made.
+    producer: Option<Transactor>,
 }
 
 impl Lane {
@@ -61,16 +36,11 @@ impl Lane {
         queue: Arc<Queue>,
     ) -> Result<Self, ConnectError> {
         let id = format!("{}{}-{number}", options.prefix, options.client);
-        let unusable = |cause| ConnectError::Unusable {
+        let unusable = |cause: KafkaFailure| ConnectError::Unusable {
             bootstrap: options.bootstrap.clone(),
-            cause: KafkaFailure::Refused {
-                bootstrap: options.bootstrap.clone(),
-                action: format!("begin transactions as `{id}`"),
-                cause,
-            }
-            .into(),
+            cause: cause.into(),
         };
-        let producer = make(&options, &common, &id).map_err(unusable)?;
+        let producer = Some(Transactor::begin(&options, &common, &queue, &id).map_err(unusable)?);
         Ok(Self { options, common, id, queue, producer })
     }
 
@@ -81,12 +51,9 @@ impl Lane {
                 .flat_map(|request| &request.inputs)
                 .map(|inputs| address(&inputs.part))
                 .collect();
-            let requests = without_lost(requests);
-            let ended = self.transact(&requests);
-            let abandoned = matches!(ended, Err(Ended::Abandoned));
-            self.answer(requests, ended);
+            self.carry_out(requests);
             self.queue.done(&parts);
-            if abandoned {
+            if self.is_abandoned() {
                 // Never closed, so nothing is said to the cluster.
                 std::mem::forget(self.producer);
                 return;
@@ -94,36 +61,60 @@ impl Lane {
         }
     }
 
-    fn answer(&mut self, requests: Vec<Request>, ended: Result<(), Ended>) {
-        match ended {
-            Ok(()) => {
-                for request in requests {
-                    settle(request.receipts);
-                    // Whoever waited may have gone; it is done all the same.
-                    drop(request.reply.send(Ok(())));
-                }
+    /// Until the hand-overs are done, or can't be in time. A group that changes its members in the middle of a transaction
+    /// refuses it; it is taken back and made again, as long as the leases stand.
+    fn carry_out(&mut self, mut requests: Vec<Request>) {
+        let deadline = Instant::now() + self.options.publish_timeout;
+        loop {
+            requests = without_lost(requests);
+            if requests.is_empty() {
+                return;
             }
-            Err(Ended::Abandoned) => {}
-            Err(Ended::Fenced) => {
-                self.queue.fenced.store(true, Ordering::Release);
-                tracing::error!(
-                    id = self.id,
-                    "another process took over the transactional id; this one must stop"
-                );
-                for request in requests {
-                    for inputs in &request.inputs {
-                        if let Some(inbox) = inputs.part.slot.inbox.upgrade() {
-                            inbox.tell(Err(ConsumeError::Fenced));
-                        }
+            let mut positions = Positions::new();
+            let cause = match self.attempt(&requests, &mut positions) {
+                Ok(()) => return done(requests, positions),
+                Err(Ended::Abandoned) => return,
+                Err(Ended::Fenced) => return self.fenced(requests),
+                Err(Ended::Aborted(cause)) => cause,
+                Err(Ended::Broken(cause)) => {
+                    tracing::warn!(id = self.id, %cause, "a transactional producer failed; another one takes its place");
+                    self.producer = None;
+                    self.renew();
+                    if self.is_abandoned() {
+                        return;
                     }
-                    drop(request.reply.send(Err(HandOverError::Fenced)));
+                    match self.are_reached(&requests, &positions) {
+                        Some(true) => return done(requests, positions),
+                        Some(false) => cause,
+                        None => return self.give_back(requests, &cause),
+                    }
+                }
+            };
+            if !is_passing(&cause) || deadline <= Instant::now() {
+                return self.give_back(requests, &cause);
+            }
+            tracing::debug!(id = self.id, %cause, "a transaction is made again");
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    fn attempt(&self, requests: &[Request], positions: &mut Positions) -> Result<(), Ended> {
+        match &self.producer {
+            Some(producer) => producer.transact(requests, positions),
+            None => Err(Ended::Abandoned),
+        }
+    }
+
+    fn fenced(&self, requests: Vec<Request>) {
+        self.queue.fenced.store(true, Ordering::Release);
+        tracing::error!(id = self.id, "another process took over the transactional id; this one must stop");
+        for request in requests {
+            for inputs in &request.inputs {
+                if let Some(inbox) = inputs.part.slot.inbox.upgrade() {
+                    inbox.tell(Err(ConsumeError::Fenced));
                 }
             }
-            Err(Ended::Aborted(cause)) => self.give_back(requests, &cause),
-            Err(Ended::Broken(cause)) => {
-                self.give_back(requests, &cause);
-                self.renew();
-            }
+            drop(request.reply.send(Err(HandOverError::Fenced)));
         }
     }
 
@@ -143,9 +134,9 @@ impl Lane {
     /// Makes another producer. The one before may have left a transaction; beginning anew ends it.
     fn renew(&mut self) {
         while !self.is_abandoned() {
-            match make(&self.options, &self.common, &self.id) {
+            match Transactor::begin(&self.options, &self.common, &self.queue, &self.id) {
                 Ok(producer) => {
-                    self.producer = producer;
+                    self.producer = Some(producer);
                     return;
                 }
                 Err(error) => tracing::warn!(id = self.id, %error, "transactions can't be begun anew yet"),
@@ -154,138 +145,62 @@ impl Lane {
         }
     }
 
+    /// Whether a transaction whose end was not heard of was committed, now that it has ended one way or the other: then the
+    /// group stands where it would have brought it. `None`: one of outputs alone leaves no mark.
+    fn are_reached(&self, requests: &[Request], positions: &Positions) -> Option<bool> {
+        if positions.is_empty() {
+            // It had not come as far as to be committed.
+            return requests.iter().any(|request| !request.inputs.is_empty()).then_some(false);
+        }
+        loop {
+            match reached(requests, positions, self.options.request_timeout) {
+                Ok(reached) => return Some(reached),
+                Err(_) if self.is_abandoned() => return None,
+                Err(error) => {
+                    tracing::warn!(id = self.id, %error, "whether a transaction was committed is not known yet");
+                }
+            }
+            std::thread::sleep(PAUSE * 10);
+        }
+    }
+
     fn is_abandoned(&self) -> bool {
         self.queue.abandoned.load(Ordering::Acquire)
     }
+}
 
-    fn transact(&self, requests: &[Request]) -> Result<(), Ended> {
-        if self.queue.fenced.load(Ordering::Acquire) {
-            return Err(Ended::Fenced);
-        }
-        if requests.is_empty() {
-            return Ok(());
-        }
-        self.retry(|| self.producer.begin_transaction())?;
-        let done = self.fill(requests).and_then(|positions| {
-            self.retry(|| self.producer.commit_transaction(self.options.publish_timeout))?;
-            Ok(positions)
+fn done(requests: Vec<Request>, positions: Positions) {
+    for (part, position) in positions {
+        part.committed.fetch_max(position, Ordering::AcqRel);
+    }
+    for request in requests {
+        settle(request.receipts);
+        // Whoever waited may have gone; it is done all the same.
+        drop(request.reply.send(Ok(())));
+    }
+}
+
+/// Whether the group has come to all these positions.
+fn reached(requests: &[Request], positions: &Positions, timeout: Duration) -> KafkaResult<bool> {
+    let consumer = |part| {
+        let of = |request: &&Request| request.inputs.iter().any(|inputs| Arc::ptr_eq(&inputs.part, part));
+        requests.iter().find(of).and_then(|request| request.consumer.upgrade())
+    };
+    for (part, position) in positions {
+        // Without its consumer the lease is lost, and what is not settled comes again elsewhere.
+        let Some(consumer) = consumer(part) else { return Ok(false) };
+        let mut list = TopicPartitionList::new();
+        list.add_partition(&part.slot.topic, i32::from(part.partition));
+        let committed = consumer.committed_offsets(list, timeout)?;
+        let reached = committed.elements().iter().any(|element| {
+            let here = matches!(element.offset(), Offset::Offset(offset) if offset >= *position);
+            here && element.metadata() == part.slot.incarnation
         });
-        match done {
-            Ok(positions) => {
-                for (part, position) in positions {
-                    part.committed.fetch_max(position, Ordering::AcqRel);
-                }
-                Ok(())
-            }
-            Err(Ended::Aborted(cause)) => {
-                self.retry(|| self.producer.abort_transaction(self.options.request_timeout))?;
-                Err(Ended::Aborted(cause))
-            }
-            Err(ended) => Err(ended),
+        if !reached {
+            return Ok(false);
         }
     }
-
-    /// Puts outputs and positions into the transaction.
-    fn fill(&self, requests: &[Request]) -> Result<Vec<(Arc<Part>, i64)>, Ended> {
-        for ready in requests.iter().flat_map(|request| &request.outputs) {
-            while let Err(code) = send(&self.producer, ready, NO_TAG) {
-                if code != RDKafkaErrorCode::QueueFull {
-                    return Err(self.ended(KafkaError::MessageProduction(code)));
-                }
-                self.wait_for_confirmations(1)?;
-            }
-        }
-        let positions = self.send_positions(requests)?;
-        self.wait_for_confirmations(usize::MAX)?;
-        Ok(positions)
-    }
-
-    /// Until nothing is under way, or for so many polls.
-    fn wait_for_confirmations(&self, polls: usize) -> Result<(), Ended> {
-        let mut polled = 0;
-        while polled < polls && self.producer.in_flight_count() > 0 {
-            if self.is_abandoned() {
-                return Err(Ended::Abandoned);
-            }
-            self.producer.poll(POLL);
-            polled += 1;
-        }
-        Ok(())
-    }
-
-    fn send_positions(&self, requests: &[Request]) -> Result<Vec<(Arc<Part>, i64)>, Ended> {
-        let mut all: HashMap<usize, (&Request, &Arc<Part>, BTreeSet<i64>)> = HashMap::new();
-        for request in requests {
-            for inputs in &request.inputs {
-                let entry = all.entry(address(&inputs.part));
-                let (_, _, offsets) = entry.or_insert_with(|| (request, &inputs.part, BTreeSet::new()));
-                offsets.extend(&inputs.offsets);
-            }
-        }
-        let mut positions = Vec::with_capacity(all.len());
-        let mut lists: HashMap<usize, (&Request, TopicPartitionList)> = HashMap::new();
-        for (request, part, offsets) in all.into_values() {
-            let position = part.position_after(&offsets);
-            if position <= part.committed.load(Ordering::Acquire) {
-                continue;
-            }
-            let member = request.consumer.as_ptr() as usize;
-            let (_, list) = lists.entry(member).or_insert_with(|| (request, TopicPartitionList::new()));
-            let mut element = list.add_partition(&part.slot.topic, i32::from(part.partition));
-            element.set_metadata(&part.slot.incarnation);
-            // An offset that a message came from can be set.
-            drop(element.set_offset(Offset::Offset(position)));
-            positions.push((part.clone(), position));
-        }
-        for (request, list) in lists.into_values() {
-            let unknown = || Ended::Aborted(KafkaError::Global(RDKafkaErrorCode::UnknownMemberId));
-            let consumer = request.consumer.upgrade().ok_or_else(unknown)?;
-            let member = consumer.group_metadata().ok_or_else(unknown)?;
-            let timeout = self.options.request_timeout;
-            self.retry(|| self.producer.send_offsets_to_transaction(&list, &member, timeout))?;
-        }
-        Ok(positions)
-    }
-
-    /// Tries until it is done or can't be.
-    fn retry(&self, mut what: impl FnMut() -> Result<(), KafkaError>) -> Result<(), Ended> {
-        let begun = Instant::now();
-        loop {
-            if self.is_abandoned() {
-                return Err(Ended::Abandoned);
-            }
-            let Err(error) = what() else { return Ok(()) };
-            let again = match &error {
-                KafkaError::Transaction(error) => error.is_retriable(),
-                KafkaError::Flush(_) => true,
-                _ => false,
-            };
-            if !again {
-                return Err(self.ended(error));
-            }
-            tracing::debug!(id = self.id, %error, elapsed = ?begun.elapsed(), "a transaction takes long");
-            std::thread::sleep(PAUSE);
-        }
-    }
-
-    /// What an error means for the transaction.
-    fn ended(&self, error: KafkaError) -> Ended {
-        use RDKafkaErrorCode::{Fenced, InvalidProducerEpoch, ProducerFenced};
-        let fatal = self.producer.client().fatal_error();
-        let code = fatal.as_ref().map(|(code, _)| *code).or(error.rdkafka_error_code());
-        let transaction = match &error {
-            KafkaError::Transaction(error) => Some(error.code()),
-            _ => None,
-        };
-        let fenced = |code: RDKafkaErrorCode| matches!(code, Fenced | InvalidProducerEpoch | ProducerFenced);
-        if fatal.is_some() && (code.is_some_and(fenced) || transaction.is_some_and(fenced)) {
-            Ended::Fenced
-        } else if fatal.is_some() {
-            Ended::Broken(error)
-        } else {
-            Ended::Aborted(error)
-        }
-    }
+    Ok(true)
 }
 
 /// Leaves out what can't be settled any more. A hand-over whose inputs were partly lost, or stand behind a record that
@@ -302,15 +217,41 @@ fn without_lost(requests: Vec<Request>) -> Vec<Request> {
             continue;
         }
         request.inputs.retain(|inputs| standing(inputs) != Standing::Lost);
+        if request.inputs.is_empty() && request.outputs.is_empty() {
+            drop(request.receipts);
+            drop(request.reply.send(Ok(())));
+            continue;
+        }
         kept.push(request);
     }
     kept
 }
 
-fn make(options: &Options, common: &Common, id: &str) -> Result<Client, KafkaError> {
-    let context = Delivering { common: common.clone(), confirmations: Arc::new(Confirmations::default()) };
-    let producer: Client =
-        BaseProducer::from_config_and_context(&properties::transactional(options, id), context)?;
-    producer.init_transactions(options.publish_timeout)?;
-    Ok(producer)
+/// Whether the same transaction may be accepted a moment later: the group is changing its members, a coordinator moves,
+/// or the broker has forgotten a producer, which begins anew after an abort.
+fn is_passing(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            Code::AllBrokersDown
+                | Code::BrokerTransportFailure
+                | Code::CoordinatorLoadInProgress
+                | Code::CoordinatorNotAvailable
+                | Code::Fatal
+                | Code::Fenced
+                | Code::IllegalGeneration
+                | Code::InvalidProducerIdMapping
+                | Code::LeaderNotAvailable
+                | Code::MessageTimedOut
+                | Code::NotCoordinator
+                | Code::NotLeaderForPartition
+                | Code::OperationTimedOut
+                | Code::OutOfOrderSequenceNumber
+                | Code::RebalanceInProgress
+                | Code::RequestTimedOut
+                | Code::UnknownMemberId
+                | Code::UnknownProducerId
+        )
+    )
 }

@@ -29,7 +29,7 @@ async fn refused(options: Options) -> ConnectError {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wrong_addresses_are_told_apart_and_show_no_password() {
-    let f = Rabbit::start().await;
+    let f = Rabbit::start("").await;
     let address = f.server.address();
     let options = |url: String| Options { url, ..Options::default() };
     assert!(!format!("{:?}", options("amqp://guest:s3cret@x/".to_owned())).contains("s3cret"));
@@ -53,7 +53,7 @@ async fn wrong_addresses_are_told_apart_and_show_no_password() {
 /// A virtual host and a user of its own, who may use what is there and declare nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_user_who_may_declare_nothing_verifies() {
-    let f = Rabbit::start().await;
+    let f = Rabbit::start("").await;
     let vhost = format!("{}shop", f.prefix);
     f.server.ctl(&["add_vhost", &vhost]).await;
     f.server.ctl(&["set_permissions", "-p", &vhost, "guest", ".*", ".*", ".*"]).await;
@@ -108,7 +108,7 @@ async fn tls_with_client_certificates() {
     let (name, workers) = (channel("in"), group("workers"));
     ensure(&broker, &[spec(&name, 1, &[&workers])]).await;
     broker.publish(records(&name, "k", 0..100)).await.unwrap();
-    let f = Rabbit::start().await;
+    let f = Rabbit::start("").await;
     let stage = Stage { f: &f, broker, channel: name, group: workers };
     assert_eq!(numbers(&stage.consumer().await.take_and_settle(100).await), (0..100).collect::<Vec<_>>());
 }

@@ -55,7 +55,7 @@ impl Rabbit {
 }
 
 impl Fixture for Rabbit {
-    async fn start() -> Self {
+    async fn start(_: &str) -> Self {
         static CASES: AtomicU32 = AtomicU32::new(0);
         let server = Server::get().await;
         let running = Mutex::new(Some(server.running().await));

@@ -13,7 +13,7 @@ use crate::fixture::Rabbit;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn foreign_events_come_to_their_partition_and_large_ones_aside() {
-    let f = Rabbit::start().await;
+    let f = Rabbit::start("").await;
     let (events, router) = (ChannelName::events(), GroupName::router());
     let broker = f.broker().await;
     ensure(&broker, &[spec(&events, 4, &[&router])]).await;

@@ -12,7 +12,7 @@ use crate::fixture::Rabbit;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_blocked_broker_is_full_and_then_goes_on() {
-    let f = Rabbit::start().await;
+    let f = Rabbit::start("").await;
     let stage = Stage::set(&f, 1).await;
     stage.publish(records(&stage.channel, "k", 0..10)).await;
     let patience = Duration::from_millis(500);

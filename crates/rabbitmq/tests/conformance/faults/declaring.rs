@@ -14,7 +14,7 @@ use crate::fixture::Rabbit;
 /// A queue that somebody declared otherwise stops the start with a message that says what differs, and keeps what it holds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_queue_with_other_arguments_is_refused_and_left_alone() {
-    let f = Rabbit::start().await;
+    let f = Rabbit::start("").await;
     let connection = Connection::connect(f.server.url(), ConnectionProperties::default()).await.unwrap();
     let amqp = connection.create_channel().await.unwrap();
     let queue = format!("{}in:workers:1", f.prefix);
@@ -42,7 +42,7 @@ async fn a_queue_with_other_arguments_is_refused_and_left_alone() {
 /// A channel that nobody wrote down is still not taken for a smaller one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn more_partitions_than_asked_for_are_noticed_without_the_ledger() {
-    let f = Rabbit::start().await;
+    let f = Rabbit::start("").await;
     let (name, workers) = (channel("in"), group("workers"));
     let broker = f.broker().await;
     broker.ensure(&[spec(&name, 3, &[&workers])], Ensure::Create).await.unwrap();

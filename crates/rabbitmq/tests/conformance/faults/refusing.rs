@@ -21,7 +21,7 @@ fn failed(error: &PublishError, expected: impl Fn(&PublishFailure) -> bool) -> B
 /// One record in a hundred has nowhere to go, all are under way together: exactly these are named.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_returned_record_is_the_one_that_was_returned() {
-    let f = Rabbit::start().await;
+    let f = Rabbit::start("").await;
     let stage = Stage::set(&f, 1).await;
     let broken = stage.another("broken").await;
     assert!(f.break_group(&broken, &stage.group).await);
@@ -44,7 +44,7 @@ async fn a_returned_record_is_the_one_that_was_returned() {
 /// A queue vanishes and comes back while records are published: what was confirmed since it vanished is there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_confirmed_into_a_missing_queue() {
-    let f = Rabbit::start().await;
+    let f = Rabbit::start("").await;
     let stage = Stage::set(&f, 1).await;
     assert!(f.break_group(&stage.channel, &stage.group).await);
     let (mut confirmed, mut refused) = (BTreeSet::new(), 0);
@@ -126,7 +126,7 @@ async fn what_an_unfinished_hand_over_stored_is_named() {
 /// A queue that an operator gave a length refuses what is too much: it is named as such, and can be published again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_queue_refuses_by_name() {
-    let f = Rabbit::start().await;
+    let f = Rabbit::start("").await;
     let stage = Stage::set(&f, 1).await;
     let pattern = format!("^{}in:", f.prefix.replace('.', "\\."));
     let policy = format!("{}full", f.prefix);
