@@ -122,7 +122,7 @@ impl Member {
         let inbox = self.inbox.clone();
         loop {
             if inbox.abandoned.load(Ordering::Acquire) {
-                self.consumer.context().own.close();
+                self.answer_all();
                 abandon(self.consumer.clone(), self.options.session_timeout);
                 break;
             }

@@ -32,7 +32,7 @@ use crate::prepare::unavailable;
 use crate::properties;
 use crate::publisher::{Publisher, Ready};
 use crate::raw::Blocks;
-use crate::rebalance::{GroupNews, Joining, News, TopicPartition, abandon};
+use crate::rebalance::{GroupNews, Joining, News, TopicPartition, abandon, take_nothing};
 use crate::register::Register;
 use crate::topology::create_delay_topic;
 
@@ -184,7 +184,12 @@ impl Carrier {
             self.fetch();
             self.carry();
         }
+        self.hear();
         self.consumer.context().own.close();
+        if self.assigning.take().is_some() {
+            // It is being closed whether it is answered or not.
+            drop(take_nothing(&self.consumer));
+        }
         if self.mover.abandoned.load(Ordering::Acquire) {
             abandon(self.consumer, self.options.session_timeout);
         }

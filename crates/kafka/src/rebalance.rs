@@ -66,15 +66,22 @@ impl News {
     }
 }
 
+/// Answers an assignment without taking it. librdkafka waits for an answer before it lets a consumer be closed.
+pub(crate) fn take_nothing(consumer: &BaseConsumer<Joining>) -> KafkaResult<()> {
+    consumer.incremental_assign(&TopicPartitionList::new())
+}
+
 impl ConsumerContext for Joining {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, what: RDKafkaRespErr, list: &mut TopicPartitionList) {
         let elements = list.elements();
         let places = elements.iter().map(|e| (e.topic().to_owned(), e.partition())).collect();
         if self.own.closing.load(Ordering::Acquire) {
-            // Whatever was to be committed has been; an assignment that comes now is not taken.
-            if what != RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS
-                && let Err(error) = consumer.incremental_unassign(list)
-            {
+            // Whatever was to be committed has been; an assignment that comes now is answered, and not taken.
+            let answered = match what {
+                RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => take_nothing(consumer),
+                _ => consumer.incremental_unassign(list),
+            };
+            if let Err(error) = answered {
                 tracing::debug!(%error, "giving partitions up");
             }
         } else if what == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {

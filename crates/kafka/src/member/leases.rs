@@ -12,7 +12,7 @@ use trunkline_broker::{ConsumeError, Intaken, Start};
 use super::Member;
 use super::flow::list;
 use crate::lease::{Part, Slot};
-use crate::rebalance::{GroupNews, TopicPartition};
+use crate::rebalance::{GroupNews, TopicPartition, take_nothing};
 
 /// How long to wait before the coordinator is asked again what was committed.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
@@ -215,9 +215,25 @@ impl Member {
         false
     }
 
+    /// Answers what the coordinator said and is not done yet: nothing is taken any more, and what was to be given up is.
+    /// A consumer whose coordinator waits for an answer can't be closed.
+    pub(super) fn answer_all(&mut self) {
+        self.hear();
+        self.consumer.context().own.close();
+        if let Some(leaving) = self.revoking.take() {
+            self.unassign(&leaving.places);
+        }
+        if self.assigning.take().is_some()
+            && let Err(error) = take_nothing(&self.consumer)
+        {
+            tracing::debug!(group = self.group, %error, "an assignment is not answered");
+        }
+    }
+
     /// Makes sure that the coordinator will hear the goodbye, which closing sends only over a connection that stands;
     /// else the group would wait for this consumer's session to end.
-    fn say_goodbye(&self) {
+    fn say_goodbye(&mut self) {
+        self.answer_all();
         let topics: Vec<_> =
             self.inbox.slots().iter().map(|slot| (slot.topic.to_string(), 0)).take(1).collect();
         if !topics.is_empty()
@@ -225,7 +241,6 @@ impl Member {
         {
             tracing::debug!(group = self.group, %error, "the coordinator does not hear the goodbye");
         }
-        self.consumer.context().own.close();
     }
 
     /// Fetches partitions from another offset. One whose offset was refused can't seek; it is given up and taken anew.
