@@ -150,6 +150,13 @@ impl Comparison {
         self.pairs.iter().map(result).collect()
     }
 
+    /// Our processor time a record against the limit's.
+    fn cpu(&self) -> f64 {
+        let ratio =
+            |pair: &Pair| 2.0 * pair.ours.cpu_micros() / (pair.before.cpu_micros() + pair.after.cpu_micros());
+        median(self.pairs.iter().map(ratio))
+    }
+
     /// How far two runs of the limit are apart: an effect smaller than twice this is none.
     fn noise(&self) -> f64 {
         let apart = |pair: &Pair| {
@@ -168,10 +175,14 @@ impl fmt::Display for Comparison {
         let result = median(results.into_iter());
         let limit = self.aim.show(self.pairs.iter().flat_map(|pair| [pair.before, pair.after]));
         let ours = self.aim.show(self.pairs.iter().map(|pair| pair.ours));
+        let cpu = match self.aim {
+            Aim::Throughput(_) => format!(", CPU {:.2} x", self.cpu()),
+            Aim::Time(_) | Aim::AddedCpu(_) => String::new(),
+        };
         let word = if matches!(self.aim, Aim::AddedCpu(_)) { "adds us" } else { "ratio" };
         write!(
             f,
-            "{} | limit {limit} | ours {ours} | {word} {result:.2} ({least:.2}..{most:.2}) | limit against limit +-{:.2} | {}",
+            "{} | limit {limit} | ours {ours} | {word} {result:.2} ({least:.2}..{most:.2}){cpu} | limit against limit +-{:.2} | {}",
             self.what,
             self.noise(),
             self.aim.goal(result, self.noise()),
@@ -208,8 +219,7 @@ mod tests {
             alternate(3, limit, vec![("copying", Aim::Throughput(Some(0.5)), side)]).expect("no run fails");
         assert_eq!(compared[0].results(), [0.5, 0.5, 1.0]);
         let line = compared[0].to_string();
-        let expected =
-            "ratio 0.50 (0.50..1.00) | limit against limit +-0.25 | goal >= 0.50: reached, within the noise";
+        let expected = "ratio 0.50 (0.50..1.00), CPU 1.92 x | limit against limit +-0.25 | goal >= 0.50: reached, within the noise";
         assert!(line.ends_with(expected), "{line}");
         assert!(line.starts_with("copying | limit 100/s 10.0 us CPU | ours 55/s"), "{line}");
     }

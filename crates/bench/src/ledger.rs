@@ -7,21 +7,29 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 
-/// Bytes of a payload.
+/// Bytes of a payload, unless others are asked for.
 pub const PAYLOAD_BYTES: usize = 1024;
 
 /// Where the key stands in a payload, in hexadecimal.
 pub const KEY_AT: std::ops::Range<usize> = 8..16;
 const SEQUENCE_AT: std::ops::Range<usize> = 30..38;
 
-/// Makes payloads: JSON of 1 KiB, in which key and sequence stand at fixed places and the rest does not compress.
+/// Makes payloads: JSON of one size, in which key and sequence stand at fixed places and the rest does not compress.
 #[derive(Debug)]
 pub struct Payloads {
+    bytes: usize,
     noise: String,
 }
 
 impl Default for Payloads {
     fn default() -> Self {
+        Self::new(PAYLOAD_BYTES)
+    }
+}
+
+impl Payloads {
+    /// Payloads of so many bytes, at least 256.
+    pub fn new(bytes: usize) -> Self {
         // xorshift64, so that every run has the same bytes.
         let mut state = 88_172_645_463_325_252_u64;
         let mut letter = || {
@@ -32,21 +40,19 @@ impl Default for Payloads {
                 b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-"[(state >> 58) as usize],
             )
         };
-        Self { noise: (0..1 << 16).map(|_| letter()).collect() }
+        Self { bytes: bytes.max(256), noise: (0..1 << 16).map(|_| letter()).collect() }
     }
-}
 
-impl Payloads {
     /// The payload with this number of this key; the same for the same.
     pub fn make(&self, key: u32, sequence: u32) -> Bytes {
-        let mut text = String::with_capacity(PAYLOAD_BYTES);
+        let mut text = String::with_capacity(self.bytes);
         let head = write!(
             text,
             r#"{{"key":"{key:08x}","sequence":"{sequence:08x}","customer":{{"id":"c-{key}","email":"ada@example.com"}},"total":{{"currency":"EUR","minor_units":{}}},"status":"PAID","note":""#,
             1000 + u64::from(sequence),
         );
         debug_assert!(head.is_ok(), "a string takes everything");
-        let filler = PAYLOAD_BYTES - text.len() - 2;
+        let filler = self.bytes - text.len() - 2;
         let from = (key as usize * 7919 + sequence as usize * 104_729) % (self.noise.len() - filler);
         text.push_str(&self.noise[from..from + filler]);
         text.push_str("\"}");

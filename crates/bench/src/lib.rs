@@ -6,7 +6,7 @@
 //! not a figure. Nothing here reads the product's own metrics.
 //!
 //! Read [`compare`] for the arithmetic, then a probe: [`embedded`] with its limit [`log_append`], [`route`],
-//! [`matching`], [`gateway`], [`idle`].
+//! [`remote`] with its limits [`pass`], [`matching`], [`gateway`], [`idle`].
 
 pub mod compare;
 pub mod embedded;
@@ -16,10 +16,13 @@ pub mod idle;
 pub mod ledger;
 pub mod log_append;
 pub mod matching;
+pub mod pass;
 pub mod place;
 pub mod process;
+pub mod remote;
 pub mod route;
 pub mod rules;
+pub mod work;
 
 /// How much is done.
 #[derive(Debug, Clone, Copy)]

@@ -1,4 +1,4 @@
-//! The router on the embedded engine, against a loop that copies records over the same engine.
+//! The router on the embedded engine, inside this process, against a loop that copies records over the same engine.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,34 +12,23 @@ use tokio_util::sync::CancellationToken;
 use trunkline_broker::{
     Broker, ChannelName, GroupName, HandOverError, Intake, Intaken, Outgoing, Receipt, Settler, Start,
 };
-use trunkline_core::{Data, Delivery, DestinationName, Event};
+use trunkline_core::DestinationName;
 use trunkline_router::convert::Converter;
 use trunkline_router::flow::Flow;
 use trunkline_rules::RuleSet;
-use trunkline_sdk::accepted::accepted;
 use trunkline_sdk::config::JourneyMode;
 use trunkline_sdk::service::Metrics;
 
 use crate::compare::{Aim, Comparison, Run, alternate};
-use crate::ledger::{Ledger, Payloads};
+use crate::ledger::PAYLOAD_BYTES;
 use crate::place::Place;
 use crate::process::{Meter, runtime};
 use crate::rules::{compile, one_type, section};
+use crate::work::{Work, payload};
 use crate::{Effort, engine};
 
 const KEYS: u32 = 500;
 const EVENTS_OF_A_KEY: u32 = 80;
-/// Records of one publish while the channel is filled.
-const FILLING: usize = 1_000;
-
-/// The events, encoded, and what is to come of them.
-struct Work {
-    payloads: Payloads,
-    /// Keys with their events' bytes, in the order in which they are published.
-    events: Vec<Outgoing>,
-    keys: u32,
-    each: u32,
-}
 
 /// One subscription that matches everything and transforms nothing; the journey as by default, and with failures only.
 ///
@@ -48,7 +37,7 @@ struct Work {
 pub fn measure(place: &Place, effort: Effort) -> anyhow::Result<Vec<Comparison>> {
     // As in the running product: what is counted costs time.
     Metrics::install()?;
-    let work = Work::new((KEYS / effort.divide).max(1), EVENTS_OF_A_KEY)?;
+    let work = Work::new((KEYS / effort.divide).max(1), EVENTS_OF_A_KEY, PAYLOAD_BYTES)?;
     let rules = Arc::new(compile(&section(1, one_type))?);
     let work = &work;
     let route = |journey| {
@@ -70,29 +59,6 @@ pub fn measure(place: &Place, effort: Effort) -> anyhow::Result<Vec<Comparison>>
     )
 }
 
-impl Work {
-    fn new(keys: u32, each: u32) -> anyhow::Result<Self> {
-        let payloads = Payloads::default();
-        let mut events = Vec::new();
-        for sequence in 0..each {
-            for key in 0..keys {
-                let data = String::from_utf8(payloads.make(key, sequence).to_vec())?;
-                let event = Event::builder(format!("{key}-{sequence}"), "bench", "bench.kind-0");
-                let event = event.key(format!("key-{key}")).json(data).build()?;
-                events.push(accepted(&event, "gateway"));
-            }
-        }
-        Ok(Self { payloads, events, keys, each })
-    }
-
-    async fn fill(&self, broker: &dyn Broker) -> anyhow::Result<()> {
-        for batch in self.events.chunks(FILLING) {
-            broker.publish(batch.to_vec()).await?;
-        }
-        Ok(())
-    }
-}
-
 /// Copies, or routes by a rule set, all that `events` holds.
 fn run(place: &Place, work: &Work, routed: Option<(Arc<RuleSet>, JourneyMode)>) -> anyhow::Result<Run> {
     let folder = place.fresh()?;
@@ -112,17 +78,15 @@ fn run(place: &Place, work: &Work, routed: Option<(Arc<RuleSet>, JourneyMode)>) 
         let consumed = broker.consume(&[ChannelName::events()], &GroupName::router(), Start::Oldest).await;
         let (intake, settler) = consumed?;
         let shutdown = CancellationToken::new();
-        let left = AtomicU64::new(work.events.len() as u64);
+        let left = AtomicU64::new(work.count());
         let settler = Arc::new(Until { settler, left, shutdown: shutdown.clone() });
         match routed {
             Some((rules, journey)) => route(intake, settler, rules, journey, shutdown).await?,
             None => copy(intake, settler, &deliver, shutdown).await?,
         }
-        let run = meter.stop(work.events.len() as u64, disk.syncs() - before)?;
-        let mut expected = Ledger::default();
-        (0..work.keys).for_each(|key| expected.expect(&work.payloads, key, work.each));
+        let run = meter.stop(work.count(), disk.syncs() - before)?;
         let payload = |value: &Bytes| payload(value, routing);
-        engine::check(&broker, &deliver, expected, run.records, payload).await?;
+        engine::check(&broker, &deliver, work.expected(), run.records, payload).await?;
         anyhow::Ok(run)
     })?;
     broker.close();
@@ -186,15 +150,6 @@ async fn copy(
     });
     handing.await??;
     taking.await?
-}
-
-/// The event's data, out of a delivery or of a copied event.
-fn payload(value: &Bytes, routing: bool) -> anyhow::Result<Bytes> {
-    let event = if routing { Delivery::decode(value.clone())?.event } else { Event::decode(value.clone())? };
-    match event.data() {
-        Data::Text(text) => Ok(text.bytes().clone()),
-        other => anyhow::bail!("an event with other data came through: {other:?}"),
-    }
 }
 
 /// Stops everything when all inputs are settled.
