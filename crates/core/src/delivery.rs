@@ -13,6 +13,10 @@ use crate::names::{DestinationName, NameError, SubscriptionName};
 use crate::retry::FailureClass;
 use crate::{timestamp, wire};
 
+mod encoder;
+
+pub use encoder::DeliveryEncoder;
+
 /// One event on its way to one destination because of one subscription.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Delivery {

@@ -10,6 +10,10 @@ use crate::event::Event;
 use crate::retry::FailureClass;
 use crate::{timestamp, wire};
 
+mod writer;
+
+pub use writer::JourneyWriter;
+
 /// One kind of step in an event's journey.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Step {

@@ -71,7 +71,7 @@ impl Options {
             transactional: false,
             lanes: 2,
             max_record: 16 << 20,
-            max_unsettled_records: 10_000,
+            max_unsettled_records: 20_000,
             max_unsettled_bytes: 64 << 20,
             session_timeout: Duration::from_secs(30),
             revoke_grace: Duration::from_secs(10),

@@ -6,10 +6,11 @@ use trunkline_rules::{Allowances, Routed, Routing, RuleFailure, RuleSet, Stage};
 use trunkline_sdk::broker::{ChannelName, Headers, Key, Outgoing, Received};
 use trunkline_sdk::config::JourneyMode;
 use trunkline_sdk::core::dead_letter::Contents;
-use trunkline_sdk::core::journey::{JourneyCounts, JourneyRecord, JourneyStep, Step};
+use trunkline_sdk::core::journey::{JourneyCounts, JourneyStep, JourneyWriter, Step};
 use trunkline_sdk::core::{DeadLetter, DeadLetterReason, Delivery, DestinationName, Event, SubscriptionName};
 use trunkline_sdk::trace::Span;
 
+use crate::forms::Forms;
 use crate::inbound::{self, Inbound, carried};
 use crate::traced;
 
@@ -31,14 +32,22 @@ pub struct Converted {
     pub outputs: Vec<Outgoing>,
     /// The rule failures, for the log and the metrics.
     pub failures: Vec<RuleFailure>,
-    /// The subscriptions that matched with their destinations, one for each delivery made, for the metrics.
-    pub made: Vec<(SubscriptionName, DestinationName)>,
+    /// The subscriptions that matched with their destinations, and how many deliveries were made, for the metrics.
+    pub made: Vec<(SubscriptionName, DestinationName, u64)>,
     /// How many of each.
     pub counts: JourneyCounts,
-    /// The journey, until it is an output.
-    steps: Vec<JourneyStep>,
     /// The steps of traces that end when the batch is handed over.
-    spans: Vec<Span>,
+    pub(crate) spans: Vec<Span>,
+}
+
+/// A batch while it is converted.
+struct Batch<'a> {
+    converter: &'a Converter,
+    rules: &'a RuleSet,
+    now: DateTime<Utc>,
+    forms: Forms,
+    journey: JourneyWriter,
+    converted: Converted,
 }
 
 impl Converter {
@@ -51,128 +60,19 @@ impl Converter {
         batch: &[Received],
         now: DateTime<Utc>,
     ) -> Converted {
-        let mut converted = Converted::default();
-        for record in batch {
-            let foreign = inbound::is_foreign(record);
-            if foreign {
-                // Nobody counted it before, and what becomes of it is in the account.
-                converted.counts.accepted += 1;
-            }
-            let made_before = converted.outputs.len();
-            match inbound::read(record, foreign) {
-                Ok(inbound) => {
-                    if foreign {
-                        converted.steps.push(JourneyStep::of(Step::Accepted, &inbound.event, now));
-                    }
-                    let routing = rules.route_within(&inbound.event, allowances);
-                    self.route(rules, routing, &inbound, now, &mut converted);
-                    self.trace(traced::record(record, Ok(&inbound.event)), made_before, &mut converted);
-                }
-                Err(detail) => {
-                    let span = traced::record(record, Err(&detail));
-                    self.bury(record, detail, now, &mut converted);
-                    self.trace(span, made_before, &mut converted);
-                }
-            }
-        }
-        let mut steps = std::mem::take(&mut converted.steps);
-        if self.journey == JourneyMode::Failures {
-            steps.retain(|step| matches!(step.step, Step::Dead | Step::Undecodable));
-        }
-        let journey = JourneyRecord {
-            instance: self.instance.clone(),
-            service: "router".to_owned(),
-            time: now,
-            steps,
-            counts: converted.counts,
+        let mut making = Batch {
+            converter: self,
+            rules,
+            now,
+            forms: Forms::default(),
+            journey: JourneyWriter::new(&self.instance, "router", now, self.max_record / 2),
+            converted: Converted::default(),
         };
-        let key = Bytes::copy_from_slice(self.instance.as_bytes());
-        for record in journey.encode_fitting(self.max_record / 2) {
-            converted.outputs.push(Outgoing::new(ChannelName::journey(), key.clone(), record));
+        making.converted.outputs.reserve(batch.len() + 1);
+        for record in batch {
+            making.record(record, allowances);
         }
-        converted
-    }
-
-    /// Lets what was made of a record follow its step.
-    fn trace(&self, span: Option<Span>, made_before: usize, converted: &mut Converted) {
-        let Some(span) = span else { return };
-        for output in &mut converted.outputs[made_before..] {
-            let (step, headers) = traced::output(&span, &output.channel);
-            let carried = std::mem::replace(&mut output.headers, headers);
-            // What barely fits goes on without this step rather than not at all.
-            if output.size() > self.max_record {
-                output.headers = carried;
-            }
-            converted.spans.push(step);
-        }
-        converted.spans.push(span);
-    }
-
-    fn route(
-        &self,
-        rules: &RuleSet,
-        routing: Routing,
-        inbound: &Inbound,
-        now: DateTime<Utc>,
-        converted: &mut Converted,
-    ) {
-        let event = &inbound.event;
-        let counts = &mut converted.counts;
-        if routing.matched.is_empty() && routing.failed.is_empty() {
-            counts.filtered += 1;
-            converted.steps.push(step(Step::Filtered, event, rules, now));
-            return;
-        }
-        counts.routed += 1;
-        counts.made += (routing.matched.len() + routing.failed.len()) as u64;
-        for routed in routing.matched {
-            let mut made = step(Step::Routed, event, rules, now);
-            made.subscription = routed.subscription.to_string();
-            made.destination = routed.destination.to_string();
-            converted.steps.push(made);
-            converted.made.push((routed.subscription.clone(), routed.destination.clone()));
-            let output = self.deliver(inbound, routed, rules, now);
-            match output {
-                Ok(output) => converted.outputs.push(output),
-                Err(dead) => {
-                    let (output, step) = self.dead(*dead, inbound.key.clone(), &inbound.headers, now);
-                    converted.counts.dead += 1;
-                    converted.outputs.push(output);
-                    converted.steps.push(step);
-                }
-            }
-        }
-        for failure in routing.failed {
-            let dead = failed(event, &failure, rules, now);
-            let (output, step) = self.dead(dead, inbound.key.clone(), &inbound.headers, now);
-            converted.counts.dead += 1;
-            converted.outputs.push(output);
-            converted.steps.push(step);
-            converted.failures.push(failure);
-        }
-    }
-
-    /// The record of a delivery, or the dead letter it becomes when the engine can't carry it.
-    fn deliver(
-        &self,
-        inbound: &Inbound,
-        routed: Routed,
-        rules: &RuleSet,
-        now: DateTime<Utc>,
-    ) -> Result<Outgoing, Box<DeadLetter>> {
-        let channel = ChannelName::deliver(&routed.destination);
-        let delivery =
-            delivery(&inbound.event, &routed.subscription.to_string(), &routed.destination, rules, now);
-        let delivery = Delivery { body: routed.body, ..delivery };
-        let mut output = Outgoing::new(channel, inbound.key.clone(), delivery.encode());
-        output.headers = inbound.headers.clone();
-        // Retries add attempts to the record; leave room for them.
-        let size = output.size() + room_for_attempts(self.max_record);
-        if size <= self.max_record {
-            return Ok(output);
-        }
-        let detail = format!("the delivery needs {size} bytes, the engine takes {}", self.max_record);
-        Err(Box::new(dead_letter(delivery, DeadLetterReason::TooLarge, detail, now)))
+        making.finish()
     }
 
     /// The record of a dead letter, and the journey's step.
@@ -198,22 +98,132 @@ impl Converter {
         output.headers.clone_from(headers);
         (output, step)
     }
+}
+
+impl Batch<'_> {
+    fn record(&mut self, record: &Received, allowances: &mut Allowances) {
+        let foreign = inbound::is_foreign(record);
+        if foreign {
+            // Nobody counted it before, and what becomes of it is in the account.
+            self.converted.counts.accepted += 1;
+        }
+        let made_before = self.converted.outputs.len();
+        match inbound::read(record, foreign) {
+            Ok(inbound) => {
+                if foreign && self.records_all() {
+                    self.journey.step(JourneyStep::of(Step::Accepted, &inbound.event, self.now));
+                }
+                let routing = self.rules.route_within(&inbound.event, allowances);
+                self.route(routing, &inbound);
+                self.trace(traced::record(record, Ok(&inbound.event)), made_before);
+            }
+            Err(detail) => {
+                let span = traced::record(record, Err(&detail));
+                self.bury(record, detail);
+                self.trace(span, made_before);
+            }
+        }
+    }
+
+    /// Whether the journey has steps that went well.
+    fn records_all(&self) -> bool {
+        self.converter.journey == JourneyMode::All
+    }
+
+    fn finish(self) -> Converted {
+        let mut converted = self.converted;
+        converted.made = self.forms.made();
+        let key = Bytes::copy_from_slice(self.converter.instance.as_bytes());
+        for record in self.journey.finish(converted.counts) {
+            converted.outputs.push(Outgoing::new(ChannelName::journey(), key.clone(), record));
+        }
+        converted
+    }
+
+    /// Lets what was made of a record follow its step.
+    fn trace(&mut self, span: Option<Span>, made_before: usize) {
+        let Some(span) = span else { return };
+        for output in &mut self.converted.outputs[made_before..] {
+            let (step, headers) = traced::output(&span, &output.channel);
+            let carried = std::mem::replace(&mut output.headers, headers);
+            // What barely fits goes on without this step rather than not at all.
+            if output.size() > self.converter.max_record {
+                output.headers = carried;
+            }
+            self.converted.spans.push(step);
+        }
+        self.converted.spans.push(span);
+    }
+
+    fn route(&mut self, routing: Routing, inbound: &Inbound) {
+        let event = &inbound.event;
+        let counts = &mut self.converted.counts;
+        if routing.matched.is_empty() && routing.failed.is_empty() {
+            counts.filtered += 1;
+            if self.records_all() {
+                self.journey.event(Step::Filtered, event, "", "", self.rules.version());
+            }
+            return;
+        }
+        counts.routed += 1;
+        counts.made += (routing.matched.len() + routing.failed.len()) as u64;
+        for routed in routing.matched {
+            if self.records_all() {
+                let (subscription, destination) = (routed.subscription.as_str(), routed.destination.as_str());
+                self.journey.event(Step::Routed, event, subscription, destination, self.rules.version());
+            }
+            match self.deliver(inbound, routed) {
+                Ok(output) => self.converted.outputs.push(output),
+                Err(dead) => self.dead(*dead, inbound.key.clone(), &inbound.headers),
+            }
+        }
+        for failure in routing.failed {
+            let dead = failed(event, &failure, self.rules, self.now);
+            self.dead(dead, inbound.key.clone(), &inbound.headers);
+            self.converted.failures.push(failure);
+        }
+    }
+
+    /// The record of a delivery, or the dead letter it becomes when the engine can't carry it.
+    fn deliver(&mut self, inbound: &Inbound, routed: Routed) -> Result<Outgoing, Box<DeadLetter>> {
+        let max_record = self.converter.max_record;
+        let (channel, record) = self.forms.fill(&routed, &inbound.event, self.rules.version(), self.now);
+        let mut output = Outgoing::new(channel, inbound.key.clone(), record);
+        output.headers = inbound.headers.clone();
+        // Retries add attempts to the record; leave room for them.
+        let size = output.size() + room_for_attempts(max_record);
+        if size <= max_record {
+            return Ok(output);
+        }
+        let detail = format!("the delivery needs {size} bytes, the engine takes {max_record}");
+        let (subscription, destination) = (routed.subscription.as_str(), &routed.destination);
+        let delivery = delivery(&inbound.event, subscription, destination, self.rules, self.now);
+        let delivery = Delivery { body: routed.body, ..delivery };
+        Err(Box::new(dead_letter(delivery, DeadLetterReason::TooLarge, detail, self.now)))
+    }
+
+    fn dead(&mut self, dead: DeadLetter, key: Key, headers: &Headers) {
+        self.converted.counts.dead += 1;
+        let (output, step) = self.converter.dead(dead, key, headers, self.now);
+        self.converted.outputs.push(output);
+        self.journey.step(step);
+    }
 
     /// A record that is no event goes to `dead.router`, its bytes unchanged; the partition goes on.
-    fn bury(&self, record: &Received, detail: String, now: DateTime<Utc>, converted: &mut Converted) {
-        converted.counts.undecodable += 1;
+    fn bury(&mut self, record: &Received, detail: String) {
+        self.converted.counts.undecodable += 1;
         let dead = DeadLetter {
             contents: Contents::Malformed(record.value.clone()),
             reason: DeadLetterReason::Undecodable,
             detail,
             class: None,
             policy: None,
-            time: now,
+            time: self.now,
             dropped_body: None,
         };
-        let (output, dead) = self.dead(dead, record.key.clone(), &carried(record), now);
-        converted.outputs.push(output);
-        converted.steps.push(JourneyStep { step: Step::Undecodable, ..dead });
+        let (output, step) = self.converter.dead(dead, record.key.clone(), &carried(record), self.now);
+        self.converted.outputs.push(output);
+        self.journey.step(JourneyStep { step: Step::Undecodable, ..step });
     }
 }
 
@@ -268,8 +278,4 @@ pub(crate) fn dead_letter(
         time: now,
         dropped_body: None,
     }
-}
-
-fn step(step: Step, event: &Event, rules: &RuleSet, now: DateTime<Utc>) -> JourneyStep {
-    JourneyStep { rule_set: rules.version().to_owned(), ..JourneyStep::of(step, event, now) }
 }

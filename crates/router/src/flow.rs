@@ -1,25 +1,19 @@
-//! How batches move: one is routed while the one before is handed over.
-//!
-//! Hand-overs of a router happen one after the other, because two at once could store the deliveries of one key in
-//! the wrong order.
+//! How batches move: one is routed while those before are handed over ([`crate::lanes`]).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
 use trunkline_rules::RuleSet;
-use trunkline_sdk::broker::{
-    ConsumeError, HandOverError, Intake, Intaken, Outgoing, Receipt, Received, RecordFailure, Settler,
-};
-use trunkline_sdk::service::Pauses;
+use trunkline_sdk::broker::{ConsumeError, Intake, Intaken, Received, RecordFailure, Settler};
 
-use crate::convert::{Converted, Converter};
-use crate::measure;
+use crate::convert::Converter;
+use crate::lanes::{Routed, hand_over_all};
 use crate::restraint::Restraint;
 
 /// Why a router stopped other than by being asked to.
@@ -53,12 +47,6 @@ pub struct Flow {
     pub grace: Duration,
 }
 
-struct Routed {
-    receipts: Vec<Receipt>,
-    converted: Converted,
-    records: usize,
-}
-
 impl Flow {
     /// Runs until `shutdown`; batches under way are handed over first. `Ok(false)` when one could not be in the grace
     /// period (its events are routed again at the next start).
@@ -89,7 +77,7 @@ async fn take(
     intake: &mut dyn Intake,
     converter: Arc<Converter>,
     rules: Arc<ArcSwap<RuleSet>>,
-    sender: mpsc::Sender<Routed>,
+    sender: mpsc::Sender<Vec<Routed>>,
     stop: &CancellationToken,
 ) -> Result<(), FlowError> {
     let mut restraint = Restraint::default();
@@ -119,88 +107,31 @@ async fn take(
     }
 }
 
+/// Routes each partition's records by themselves, because they are handed over by themselves. Their times differ, because
+/// the journey record of each is known by its content, which may be nothing but a time and numbers.
 fn route(
     converter: &Converter,
     rules: Arc<RuleSet>,
     restraint: &mut Restraint,
     batch: Vec<Received>,
-) -> Routed {
+) -> Vec<Routed> {
     let allowances = restraint.begin(&rules);
-    let converted = converter.convert(&rules, allowances, &batch, Utc::now());
-    restraint.report();
-    let records = batch.len();
-    Routed { receipts: batch.into_iter().map(|record| record.receipt).collect(), converted, records }
-}
-
-async fn hand_over_all(
-    settler: &dyn Settler,
-    converter: &Converter,
-    mut batches: mpsc::Receiver<Routed>,
-    shutdown: &CancellationToken,
-    grace: Duration,
-) -> Result<bool, FlowError> {
-    while let Some(batch) = batches.recv().await {
-        measure::batch(&batch.converted, batch.records);
-        let done = hand_over(settler, converter, batch.receipts, batch.converted.outputs);
-        let overdue = async {
-            shutdown.cancelled().await;
-            tokio::time::sleep(grace).await;
-        };
-        tokio::select! {
-            biased;
-            done = done => done?,
-            () = overdue => return Ok(false),
-        }
-    }
-    Ok(true)
-}
-
-/// Hands one batch over, however long the broker is away.
-async fn hand_over(
-    settler: &dyn Settler,
-    converter: &Converter,
-    mut inputs: Vec<Receipt>,
-    mut outputs: Vec<Outgoing>,
-) -> Result<(), FlowError> {
-    let mut pauses = Pauses::of_hand_over();
-    loop {
-        let started = std::time::Instant::now();
-        match settler.hand_over(inputs, outputs.clone()).await {
-            Ok(()) => {
-                measure::handed_over(started.elapsed());
-                measure::stuck(false);
-                return Ok(());
-            }
-            Err(HandOverError::Unavailable { cause, inputs: back, stored }) => {
-                inputs = back;
-                leave_out(&mut outputs, stored);
-                measure::stuck(true);
-                let pause = pauses.longer();
-                warn!(error = %cause, pause_ms = pause.as_millis() as u64, "the broker did not take a batch; it is tried again");
-                tokio::time::sleep(pause).await;
-            }
-            Err(HandOverError::Refused { failures, inputs: back }) => {
-                inputs = back;
-                warn!(refused = failures.len(), first = %failures[0], "the broker will never take some of a batch");
-                if let Err(failure) = converter.set_aside(&mut outputs, failures, Utc::now()) {
-                    // A channel that is missing, or that takes not even dead letters.
-                    let channel =
-                        outputs.get(failure.index).map(|output| output.channel.as_str()).unwrap_or_default();
-                    error!(channel, error = %failure, "the broker refuses a record for ever; the router stops with its events unsettled");
-                    return Err(FlowError::Refused(failure));
-                }
-            }
-            Err(HandOverError::Fenced) => return Err(FlowError::Fenced),
-        }
-    }
-}
-
-/// Leaves out what is stored already, or it would be made again with each try.
-fn leave_out(outputs: &mut Vec<Outgoing>, stored: Vec<usize>) {
-    let mut stored = stored.into_iter().peekable();
-    let mut index = 0;
-    outputs.retain(|_| {
-        index += 1;
-        stored.next_if_eq(&(index - 1)).is_none()
+    let now = Utc::now();
+    let routed = by_partition(batch).into_iter().zip(0..).map(|((partition, records), nanos)| {
+        let now = now + TimeDelta::nanoseconds(nanos);
+        let converted = converter.convert(&rules, allowances, &records, now);
+        let receipts = records.into_iter().map(|record| record.receipt).collect();
+        Routed { partition, receipts, converted }
     });
+    let routed = routed.collect();
+    restraint.report();
+    routed
+}
+
+fn by_partition(batch: Vec<Received>) -> BTreeMap<u16, Vec<Received>> {
+    let mut parts: BTreeMap<u16, Vec<Received>> = BTreeMap::new();
+    for record in batch {
+        parts.entry(record.position.partition).or_default().push(record);
+    }
+    parts
 }

@@ -1,6 +1,5 @@
 //! The router's metrics.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
@@ -16,13 +15,9 @@ pub(crate) fn batch(converted: &Converted, records: usize) {
     counter!(metric::ROUTER_EVENTS, "outcome" => "routed").increment(counts.routed);
     counter!(metric::ROUTER_EVENTS, "outcome" => "filtered").increment(counts.filtered);
     counter!(metric::ROUTER_EVENTS, "outcome" => "undecodable").increment(counts.undecodable);
-    let mut made: HashMap<_, u64> = HashMap::new();
-    for pair in &converted.made {
-        *made.entry(pair).or_default() += 1;
-    }
-    for ((subscription, destination), deliveries) in made {
+    for (subscription, destination, deliveries) in &converted.made {
         let labels = [("subscription", subscription.to_string()), ("destination", destination.to_string())];
-        counter!(metric::ROUTER_DELIVERIES, &labels).increment(deliveries);
+        counter!(metric::ROUTER_DELIVERIES, &labels).increment(*deliveries);
     }
     for failure in &converted.failures {
         let labels =
@@ -42,9 +37,20 @@ pub(crate) fn batch(converted: &Converted, records: usize) {
     }
 }
 
-/// Says whether a batch can't be handed over now.
-pub(crate) fn stuck(stuck: bool) {
-    gauge!(metric::HAND_OVER_STUCK, "service" => "router").set(f64::from(u8::from(stuck)));
+/// A hand-over that can't be done now, as long as it lives.
+pub(crate) struct Stuck;
+
+impl Stuck {
+    pub(crate) fn begin() -> Self {
+        gauge!(metric::HAND_OVER_STUCK, "service" => "router").increment(1.0);
+        Self
+    }
+}
+
+impl Drop for Stuck {
+    fn drop(&mut self) {
+        gauge!(metric::HAND_OVER_STUCK, "service" => "router").decrement(1.0);
+    }
 }
 
 /// Records how long a hand-over took.

@@ -128,6 +128,34 @@ async fn everything_is_counted_once_and_nothing_stays_unsettled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn partitions_routed_together_are_counted_each() {
+    let configuration = format!("{CONFIGURATION}channels: {{ journey: {{ steps: failures }} }}\n");
+    let bus = TestBus::start(&configuration, Adapters::new()).await.unwrap();
+    for number in 0..200 {
+        bus.publish(&event(&number.to_string(), "order.created", "{}")).await.unwrap();
+    }
+    tokio::spawn(trunkline_router::run(bus.host(), trunkline_router::RouterSettings::default()));
+    let start = trunkline_sdk::broker::Start::Oldest;
+    let mut observer = bus.broker().observe(&ChannelName::journey(), start).await.unwrap();
+    let (mut routed, mut times) = (0, Vec::new());
+    let reading = async {
+        while routed < 200 {
+            for record in observer.next().await.unwrap() {
+                let record = JourneyRecord::decode(record.value.clone()).unwrap();
+                routed += record.counts.routed;
+                times.push(record.time);
+            }
+        }
+    };
+    tokio::time::timeout(SOON, reading).await.unwrap();
+    // The console knows a journey record by its content, and these have nothing but counts and a time.
+    let records = times.len();
+    times.sort_unstable();
+    times.dedup();
+    assert!(records > 1 && times.len() == records, "{records} records have {} times", times.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_changed_rule_set_replaces_the_whole_and_a_bad_one_nothing() {
     let bus = started(CONFIGURATION).await;
     bus.publish(&event("before", "order.created", "{}")).await.unwrap();

@@ -27,7 +27,7 @@ async fn consumer(f: &Rabbit, stage: &Stage<'_, Rabbit>) -> (Consumer, Arc<dyn B
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crash_loop_is_held_against_nobody() {
-    let f = Rabbit::start().await;
+    let f = Rabbit::start("a_crash_loop_is_held_against_nobody").await;
     let stage = Stage::set(&f, 1).await;
     let dead = stage.another("dead").await;
     let all = u64::from(PREFETCH);

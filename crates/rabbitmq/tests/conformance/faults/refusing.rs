@@ -80,7 +80,7 @@ async fn nothing_is_confirmed_into_a_missing_queue() {
 /// RabbitMQ itself would refuse on the same AMQP channel for ever.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_limit_that_is_taken_away_refuses_no_longer() {
-    let f = Rabbit::start().await;
+    let f = Rabbit::start("a_limit_that_is_taken_away_refuses_no_longer").await;
     let stage = Stage::set(&f, 1).await;
     let pattern = format!("^{}in:", f.prefix.replace('.', "\\."));
     let policy = format!("{}less", f.prefix);
@@ -103,7 +103,7 @@ async fn a_limit_that_is_taken_away_refuses_no_longer() {
 /// A hand-over of which one channel can't take its part: what the others took is named, so that it need not be made again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_an_unfinished_hand_over_stored_is_named() {
-    let f = Rabbit::start().await;
+    let f = Rabbit::start("what_an_unfinished_hand_over_stored_is_named").await;
     let stage = Stage::set(&f, 1).await;
     let (open, broken) = (stage.another("open").await, stage.another("broken").await);
     assert!(f.break_group(&broken, &stage.group).await);
