@@ -22,6 +22,7 @@ pub mod poll;
 pub mod ports;
 pub mod process;
 pub mod proxy;
+pub mod python;
 pub mod recorded;
 pub mod rounds;
 pub mod setup;

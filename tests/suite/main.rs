@@ -17,6 +17,7 @@ mod golden;
 mod keys;
 mod outside;
 mod processes;
+mod python;
 mod scale;
 mod telemetry;
 mod tidy;

@@ -2,9 +2,10 @@
 //!
 //! They publish to exchange `events.in`. Its queue is read by one process at a time, which publishes each record to its
 //! partition of `events`. The key is the CloudEvents attribute `partitionkey`, else the routing key, else the message id.
-//! Attributes of the AMQP binding of CloudEvents (`cloudEvents:type` or `cloudEvents_type`) become headers `ce_type`, and the
-//! content type becomes `content-type` and the content encoding `content-encoding`: the names that Kafka's binding has, so that what decodes events knows one form. A record
-//! that `events` can't take for its size goes to queue `events.in:refused`.
+//! Attributes of the AMQP binding of CloudEvents (`cloudEvents:type` or `cloudEvents_type`), and those that its Python SDK makes
+//! for RabbitMQ (`ce-type`), become headers `ce_type`, the content type becomes `content-type` and the content encoding
+//! `content-encoding`: the names that Kafka's binding has, so that what decodes events knows one form. A record that `events`
+//! can't take for its size goes to queue `events.in:refused`.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -28,6 +29,8 @@ const OPENING: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_secs(5);
 const BATCH: usize = 500;
 const CONTENT_ENCODING: &str = "content-encoding";
+/// What the names of headers with attributes begin with.
+const ATTRIBUTES: [&str; 3] = ["cloudEvents:", "cloudEvents_", "ce-"];
 
 /// Begins to move foreign records, once per process.
 pub(crate) fn start(core: &Arc<Core>) {
@@ -130,7 +133,7 @@ fn outgoing(delivery: Delivery) -> Outgoing {
 }
 
 fn header_name(name: &str) -> String {
-    let attribute = ["cloudEvents:", "cloudEvents_"].iter().find_map(|prefix| name.strip_prefix(prefix));
+    let attribute = ATTRIBUTES.iter().find_map(|prefix| name.strip_prefix(prefix));
     match attribute {
         Some(attribute) => format!("ce_{}", attribute.to_ascii_lowercase()),
         None => name.to_ascii_lowercase(),
@@ -176,6 +179,7 @@ mod tests {
                 ("cloudEvents:type", text("order.paid")),
                 ("cloudEvents_partitionkey", text("customer-7")),
                 ("cloudEvents:sequence", AMQPValue::LongInt(5)),
+                ("ce-subject", text("1001")),
                 ("X-Trace", text("abc")),
                 ("x-death", AMQPValue::Void),
             ],
@@ -183,10 +187,11 @@ mod tests {
         assert_eq!(&record.key[..], b"customer-7");
         assert_eq!(header(&record, "ce_type").as_deref(), Some("order.paid"));
         assert_eq!(header(&record, "ce_sequence").as_deref(), Some("5"));
+        assert_eq!(header(&record, "ce_subject").as_deref(), Some("1001"));
         assert_eq!(header(&record, "content-type").as_deref(), Some("application/json"));
         assert_eq!(header(&record, "content-encoding").as_deref(), Some("gzip"));
         assert_eq!(header(&record, "x-trace").as_deref(), Some("abc"));
-        assert_eq!(record.headers.len(), 6);
+        assert_eq!(record.headers.len(), 7);
     }
 
     #[test]

@@ -35,6 +35,8 @@ struct Routing {
     /// Reads what was made of the events, when it is there.
     follower: Option<Follower>,
     received: Vec<Tag>,
+    /// When each of them was made, in milliseconds since 1970.
+    made: Vec<i64>,
 }
 
 impl Routing {
@@ -48,7 +50,7 @@ impl Routing {
         let setup = Setup::new(fixture::sections(&[destination], &[subscription])).router(router);
         let fleet = Fleet::new(ground, setup).await;
         let ledger = Arc::new(Ledger::create(&fleet.folder().join("acked")));
-        Some(Self { kafka, fleet, prefix, ledger, follower: None, received: Vec::new() })
+        Some(Self { kafka, fleet, prefix, ledger, follower: None, received: Vec::new(), made: Vec::new() })
     }
 
     /// With routers of these names, ready.
@@ -83,9 +85,24 @@ impl Routing {
     fn read(&mut self) -> usize {
         let topic = self.topic("deliver.all");
         let follower = self.follower.get_or_insert_with(|| Follower::of(self.kafka.address(), &topic));
-        let before = self.received.len();
-        self.received.extend(follower.read().iter().map(|stored| stored.delivered()));
-        self.received.len() - before
+        let news = follower.read();
+        self.received.extend(news.iter().map(|stored| stored.delivered()));
+        self.made.extend(news.iter().map(|stored| stored.time));
+        news.len()
+    }
+
+    /// What one router that is killed may repeat: what it made since it last committed, and one batch more that it was
+    /// handing over. How fast it is when it catches up is seen in what it made.
+    fn repeated_at_most(&self) -> usize {
+        let (mut made, mut first, mut most) = (self.made.clone(), 0, 0);
+        made.sort_unstable();
+        for (last, time) in made.iter().enumerate() {
+            while (time - made[first]) as f64 > COMMIT_INTERVAL * 1000.0 {
+                first += 1;
+            }
+            most = most.max(last + 1 - first);
+        }
+        most + BATCH
     }
 
     /// Waits until more is made of events; how long that took.
@@ -127,8 +144,8 @@ impl Routing {
     }
 }
 
-/// What one router that loses its place may repeat: what it handed over since it last committed, and one batch more that
-/// it was handing over.
+/// What one router that loses its place while nothing waits may repeat: what it handed over since it last committed, and one batch
+/// that it was handing over.
 fn repeated(events_per_second: u32) -> usize {
     (f64::from(events_per_second) * COMMIT_INTERVAL) as usize + BATCH
 }

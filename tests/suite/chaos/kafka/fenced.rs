@@ -52,7 +52,6 @@ async fn k4_a_halted_router_that_goes_on_settles_nothing_of_others() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a transaction that is taken back may hang"]
 async fn k4_a_halted_router_that_goes_on_repeats_nothing_in_transactions() {
     halted("K4 exactly once", "exactly_once: true", 0).await;
 }
