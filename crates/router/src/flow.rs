@@ -1,4 +1,4 @@
-//! How batches move: one is routed while those before are handed over ([`crate::lanes`]).
+//! How batches move: one is routed while those before are handed over (`lanes`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
