@@ -112,15 +112,17 @@ impl Routing {
         began.elapsed()
     }
 
-    /// Waits until everything acknowledged was routed.
+    /// Waits until everything acknowledged was routed, as long as some of it still comes.
     async fn arrives(&mut self) {
-        let (acked, began) = (self.ledger.all_acked(), Instant::now());
+        let (acked, mut moved) = (self.ledger.all_acked(), Instant::now());
         loop {
-            self.read();
+            if self.read() > 0 {
+                moved = Instant::now();
+            }
             let received: HashSet<Tag> = self.received.iter().copied().collect();
             let missing: Vec<_> = acked.iter().filter(|tag| !received.contains(tag)).collect();
             let Some(first) = missing.first() else { return };
-            if began.elapsed() > RECOVERED {
+            if moved.elapsed() > RECOVERED {
                 let (count, topic, operator) = (missing.len(), self.topic("events"), self.operator());
                 let (ends, committed) = (operator.ends(&topic), operator.committed(&topic));
                 panic!(
