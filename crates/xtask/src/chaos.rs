@@ -19,8 +19,13 @@ pub(crate) struct Args {
 }
 
 /// Where fault tests are: the test binary, and what the names of its fault tests begin with.
-const PLACES: [(&str, &str); 4] =
-    [("suite", "chaos::"), ("engine", "durability::"), ("damage", "damage_"), ("conformance", "faults::")];
+const PLACES: [(&str, &str); 5] = [
+    ("suite", "chaos::"),
+    ("suite", "attacks::isolated::"),
+    ("engine", "durability::"),
+    ("damage", "damage_"),
+    ("conformance", "faults::"),
+];
 
 /// Runs the fault tests of the suite and of the engines.
 ///

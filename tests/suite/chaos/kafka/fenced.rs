@@ -46,20 +46,17 @@ async fn halted(case: &str, settings: &str, dup: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "not shown since hand-overs of several partitions run at once: it failed on a busy machine, the cause is not known"]
 async fn k4_a_halted_router_that_goes_on_settles_nothing_of_others() {
     // It may publish what it had in hand, twice a batch: one was being handed over, and the next was routed.
     halted("K4", "", 2 * repeated(LOAD.0)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "not shown since hand-overs of several partitions run at once: it failed on a busy machine, the cause is not known"]
 async fn k4_a_halted_router_that_goes_on_repeats_nothing_in_transactions() {
     halted("K4 exactly once", "exactly_once: true", 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "not shown since hand-overs of several partitions run at once: it failed on a busy machine, the cause is not known"]
 async fn k12_of_two_routers_with_one_name_the_older_ends_with_5() {
     let case = "K12";
     let Some(mut routing) = Routing::start(case, "exactly_once: true", &["router"]).await else { return };

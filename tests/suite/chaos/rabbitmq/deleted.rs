@@ -9,7 +9,6 @@ use super::{Rabbit, queues};
 const REPEATED: usize = 1000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "not shown since hand-overs of several partitions run at once: it failed on a busy machine, the cause is not known"]
 async fn deleted_queues_swallow_nothing_and_come_back() {
     let case = "R3 deleted_queues_swallow_nothing_and_come_back";
     let Some(rabbit) = Rabbit::for_case(case).await else { return };
@@ -32,7 +31,8 @@ async fn deleted_queues_swallow_nothing_and_come_back() {
     assert_eq!(world.receiver.count(), taken, "what was delivered nobody had made a delivery of");
     world.fleet.launch("another", "dispatcher", &[]);
     world.flows(100).await;
-    assert_eq!(stuck(&world).await, 0.0);
+    // Each partition tries again by itself, so the last one may be a pause behind the first.
+    eventually("the alarm to end", RECOVERED, async || (stuck(&world).await == 0.0).then_some(())).await;
 
     // Of the events themselves nothing is accepted.
     world.arrived(RECOVERED).await;
