@@ -64,6 +64,7 @@ mod raw;
 mod rebalance;
 mod receipt;
 mod register;
+mod resume;
 mod settler;
 mod token;
 mod topology;

@@ -34,6 +34,7 @@ use crate::publisher::{Publisher, Ready};
 use crate::raw::Blocks;
 use crate::rebalance::{GroupNews, Joining, News, TopicPartition, abandon, take_nothing};
 use crate::register::Register;
+use crate::resume::resume;
 use crate::topology::create_delay_topic;
 
 use waiting::{Carried, Waiting};
@@ -251,7 +252,7 @@ impl Carrier {
                 self.note(&begins);
                 let asleep: Vec<_> = places.iter().filter(|place| self.asleep.remove(*place)).collect();
                 if !asleep.is_empty()
-                    && let Err(error) = self.consumer.resume(&list(asleep.into_iter()))
+                    && let Err(error) = resume(&self.consumer, &list(asleep.into_iter()))
                 {
                     tracing::debug!(%error, "resuming delayed records");
                 }
@@ -319,7 +320,7 @@ impl Carrier {
                 continue;
             }
             let these = list(places.iter());
-            let done = if paused { self.consumer.pause(&these) } else { self.consumer.resume(&these) };
+            let done = if paused { self.consumer.pause(&these) } else { resume(&self.consumer, &these) };
             if done.is_ok() {
                 places
                     .iter()

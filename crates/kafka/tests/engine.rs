@@ -7,6 +7,8 @@ mod declaring;
 mod deleting;
 #[path = "engine/fencing.rs"]
 mod fencing;
+#[path = "engine/flowing.rs"]
+mod flowing;
 #[path = "engine/foreign.rs"]
 mod foreign;
 #[path = "engine/security.rs"]

@@ -92,7 +92,8 @@ async fn round(bus: &Instance, well: &Receiver, name: &str, bombs: bool) -> Roun
 /// the least share that is no chance: of rounds that are alike it is a half, give or take 3.5 times the standard
 /// deviation of the rank-sum test (Mann and Whitney), once in some 4,000 runs.
 fn slower(with: &[f64], clean: &[f64]) -> (f64, f64) {
-    let above = with.iter().map(|with| clean.iter().filter(|clean| *with > MORE * **clean).count()).sum::<usize>();
+    let above =
+        with.iter().map(|with| clean.iter().filter(|clean| *with > MORE * **clean).count()).sum::<usize>();
     let (m, n) = (with.len() as f64, clean.len() as f64);
     (above as f64 / (m * n), 0.5 + 3.5 * ((m + n + 1.0) / (12.0 * m * n)).sqrt())
 }

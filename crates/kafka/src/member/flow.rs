@@ -14,8 +14,9 @@ const AHEAD_BYTES: usize = 64 << 20;
 /// Of one channel at most, and at least.
 const CHANNEL_BYTES: (usize, usize) = (1 << 20, 16 << 20);
 /// How long a consumer of one channel waits for room before it pauses it. Pausing makes librdkafka throw away what it
-/// fetched ahead, so it does not pay while records are being taken; waiting any longer would keep the group waiting.
-const CROWDED: Duration = Duration::from_millis(60);
+/// fetched ahead, so it does not pay while records are being taken; waiting any longer would keep the group waiting for an
+/// answer.
+const CROWDED: Duration = Duration::from_millis(200);
 
 impl Member {
     /// Pauses channels that have enough fetched, and lets those flow again that have room.
@@ -42,7 +43,7 @@ impl Member {
         }
         self.pause(pause);
         if !resume.is_empty() {
-            match self.consumer.resume(&list(&resume)) {
+            match crate::resume::resume(&self.consumer, &list(&resume)) {
                 Ok(()) => resume.iter().for_each(|place| {
                     self.paused.remove(place);
                 }),

@@ -79,9 +79,13 @@ impl Member {
             tracing::warn!(group = self.group, %error, "an assignment could not be taken");
             return;
         }
-        let asleep: Vec<_> = places.into_iter().filter(|place| self.asleep.remove(place)).collect();
-        if !asleep.is_empty()
-            && let Err(error) = self.consumer.resume(&super::flow::list(&asleep))
+        let mut asleep = TopicPartitionList::new();
+        for begin in begins.iter().filter(|begin| self.asleep.remove(&begin.place)) {
+            let (topic, partition) = &begin.place;
+            drop(asleep.add_partition_offset(topic, *partition, Offset::Offset(begin.offset)));
+        }
+        if asleep.count() > 0
+            && let Err(error) = crate::resume::resume(&self.consumer, &asleep)
         {
             tracing::debug!(group = self.group, %error, "resuming partitions");
         }
