@@ -21,6 +21,7 @@ pub mod oracle;
 pub mod poll;
 pub mod ports;
 pub mod process;
+pub mod prometheus;
 pub mod proxy;
 pub mod python;
 pub mod recorded;
@@ -28,6 +29,7 @@ pub mod rounds;
 pub mod setup;
 pub mod signing;
 pub mod under_load;
+pub mod watching;
 pub mod wire;
 pub mod workspace;
 

@@ -8,6 +8,7 @@
     reason = "a test may panic, and prints what it skipped or found"
 )]
 
+mod alarms;
 mod attacks;
 mod chaos;
 mod delivery;

@@ -8,3 +8,4 @@ mod policy;
 mod purity;
 mod samples;
 mod schema;
+mod watching;

@@ -58,6 +58,7 @@ async fn take_in(
     shutdown: &CancellationToken,
 ) -> Result<(), ConsumeError> {
     let mut channels = channels(&configuration.borrow_and_update());
+    begin(&channels);
     let listed: Vec<ChannelName> = channels.iter().cloned().collect();
     let (mut intake, settler) = broker.consume(&listed, &GroupName::console(), Start::Oldest).await?;
     loop {
@@ -94,6 +95,17 @@ fn channels(shared: &Shared) -> BTreeSet<ChannelName> {
     dead.chain([ChannelName::dead_router(), ChannelName::dead_gateway(), ChannelName::journey()]).collect()
 }
 
+/// Lets what is counted of channels begin at zero, so that the first dead letter is a growth.
+fn begin<'a>(channels: impl IntoIterator<Item = &'a ChannelName>) {
+    for channel in channels.into_iter().filter(|channel| **channel != ChannelName::journey()) {
+        for reason in DeadLetterReason::ALL {
+            let labels = [("destination", origin(channel)), ("reason", reason.word().to_owned())];
+            counter!(metric::CONSOLE_DEAD_LETTERS, &labels).increment(0);
+        }
+        counter!(metric::CONSOLE_REPLAYED, "destination" => origin(channel)).increment(0);
+    }
+}
+
 /// Takes in the channels of destinations that a changed configuration adds. Those of removed ones stay: their dead
 /// letters are still owed to the operators.
 async fn follow(
@@ -105,6 +117,7 @@ async fn follow(
     if added.is_empty() {
         return;
     }
+    begin(&added);
     match intake.add(&added).await {
         Ok(()) => {
             info!(added = added.len(), "dead letters of new destinations are taken in");

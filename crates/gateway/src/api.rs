@@ -11,6 +11,7 @@ use trunkline_sdk::config::Scope;
 use trunkline_sdk::trace::Span;
 
 use crate::intake::{Acceptance, Refused};
+use crate::measure::{self, Entry};
 use crate::problem::Problem;
 use crate::service::Gateway;
 use crate::{cloudevents, traced};
@@ -29,7 +30,8 @@ async fn accept(gateway: &Gateway, request: Request, span: &Span) -> Result<Resp
     let (parts, body) = request.into_parts();
     let body = gateway.read_body(&parts.headers, body).await?;
     let events = cloudevents::read(&parts.headers, body)?;
-    let accepted = traced::submit(&gateway.intake, Some(span), events).await.map_err(refused)?;
+    let counter = measure::accepted(Entry::Publish, &caller.name);
+    let accepted = traced::submit(&gateway.intake, Some(span), events, counter).await.map_err(refused)?;
     Ok(answer(StatusCode::ACCEPTED, &accepted, Body::empty))
 }
 

@@ -18,6 +18,7 @@ use trunkline_sdk::trace::Span;
 use trunkline_sdk::{WebhookRequest, metric};
 
 use crate::api::{answer, refused};
+use crate::measure::{self, Entry};
 use crate::problem::Problem;
 use crate::service::Gateway;
 use crate::traced;
@@ -54,7 +55,9 @@ async fn accept(gateway: &Gateway, name: String, request: Request, span: &Span) 
     if normalized.events.is_empty() {
         return Ok((StatusCode::OK, normalized.answer).into_response());
     }
-    let accepted = traced::submit(&gateway.intake, Some(span), normalized.events).await.map_err(refused)?;
+    let counter = measure::accepted(Entry::Webhook, &request.source);
+    let accepted = traced::submit(&gateway.intake, Some(span), normalized.events, counter).await;
+    let accepted = accepted.map_err(refused)?;
     Ok(answer(StatusCode::OK, &accepted, || Body::from(normalized.answer)))
 }
 

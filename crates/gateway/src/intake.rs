@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use metrics::Counter;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 use trunkline_sdk::Event;
@@ -62,12 +63,14 @@ impl Refused {
 }
 
 /// What is published for a request.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Submission {
     /// At least one event.
     pub events: Vec<Event>,
     /// Headers of the records (trace context).
     pub headers: Headers,
+    /// Counts those that were accepted: whose they are is known where they come in.
+    pub accepted: Counter,
 }
 
 /// Where requests leave their events. Cloning shares it.

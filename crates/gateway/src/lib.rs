@@ -16,6 +16,7 @@ pub mod settings;
 
 mod api;
 mod linger;
+mod measure;
 mod polling;
 mod service;
 mod times;

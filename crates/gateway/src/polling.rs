@@ -15,6 +15,7 @@ use trunkline_sdk::store::Store;
 use trunkline_sdk::{EmitError, Emitter, Event};
 
 use crate::intake::{Intake, Refused};
+use crate::measure::{self, Entry};
 use crate::traced;
 
 /// A source that fetches: its configured name, its entry, and the source as first made.
@@ -67,7 +68,9 @@ struct EmitTo {
 impl EmitHost for EmitTo {
     async fn emit(&self, events: Vec<Event>, cursor: Option<String>) -> Result<(), EmitError> {
         if !events.is_empty() {
-            traced::submit(&self.intake, None, events).await.map_err(|refused| match refused {
+            let counter = measure::accepted(Entry::Polling, &self.name);
+            let submitted = traced::submit(&self.intake, None, events, counter).await;
+            submitted.map_err(|refused| match refused {
                 Refused::TooLarge { .. } => EmitError::Refused { index: 0, problem: refused.to_string() },
                 refused => EmitError::Unavailable(Box::new(refused)),
             })?;

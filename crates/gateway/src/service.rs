@@ -29,7 +29,7 @@ use crate::intake::{Intake, IntakeParts};
 use crate::polling::{self, Polling};
 use crate::problem::Problem;
 use crate::settings::GatewaySettings;
-use crate::{api, hooks, server};
+use crate::{api, hooks, measure, server};
 
 type Sources = BTreeMap<String, Arc<dyn AnyWebhookSource>>;
 type KeyRate = (DefaultKeyedRateLimiter<String>, DefaultClock);
@@ -121,6 +121,7 @@ impl Gateway {
 pub async fn run(host: Host, settings: GatewaySettings) -> anyhow::Result<()> {
     let keys = key_ring(&host, &settings.keys)?;
     check_listen("gateway", settings.listen, &settings.keys)?;
+    measure::begin(&settings.keys);
     check_sizes(&settings, host.broker.capabilities().max_record.min(host.shared.channels.max_record))?;
     let (intake, publishing) = Intake::start(IntakeParts {
         broker: host.broker.clone(),
@@ -212,9 +213,13 @@ async fn make_sources(host: &Host, shared: &Shared) -> anyhow::Result<(Sources, 
         let context = shared.context(name.as_str(), &host.instance);
         match host.adapters.make_source(entry, &context).await? {
             MadeSource::Webhook(source) => {
+                measure::webhook(name.as_str());
                 webhooks.insert(name.to_string(), source);
             }
-            MadeSource::Polling(source) => polling.push((name.to_string(), entry.clone(), source)),
+            MadeSource::Polling(source) => {
+                measure::polling(name.as_str());
+                polling.push((name.to_string(), entry.clone(), source));
+            }
         }
     }
     Ok((webhooks, polling))
@@ -240,6 +245,7 @@ async fn reload(host: &Host, gateway: &Gateway, shared: &Shared) -> anyhow::Resu
     let mut diagnostics = Diagnostics::new();
     let keys = shared.keys("gateway", &mut diagnostics).ok_or(ServiceError::Configuration(diagnostics))?;
     check_listen("gateway", gateway.settings.listen, &keys)?;
+    measure::keys(&keys);
     gateway.keys.store(Arc::new(key_ring(host, &keys)?));
     gateway.sources.store(Arc::new(sources));
     if !polling.is_empty() {

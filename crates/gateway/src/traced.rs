@@ -2,6 +2,7 @@
 
 use axum::extract::Request;
 use axum::http::StatusCode;
+use metrics::Counter;
 use trunkline_sdk::Event;
 use trunkline_sdk::broker::ChannelName;
 use trunkline_sdk::service::TraceContext;
@@ -31,7 +32,7 @@ pub(crate) fn answered(span: &mut Span, status: StatusCode) {
     }
 }
 
-/// Publishes events as a step of what led to them, or as the beginning of a trace.
+/// Publishes events as a step of what led to them, or as the beginning of a trace. `accepted` counts those that are.
 ///
 /// # Errors
 /// As [`Intake::submit`].
@@ -39,6 +40,7 @@ pub(crate) async fn submit(
     intake: &Intake,
     led: Option<&Span>,
     events: Vec<Event>,
+    accepted: Counter,
 ) -> Result<Vec<Acceptance>, Refused> {
     let channel = ChannelName::events();
     let mut span = match led {
@@ -51,7 +53,8 @@ pub(crate) async fn submit(
         events => span.describe(|| [KeyValue::new("messaging.batch.message_count", events.len() as i64)]),
     }
     let events = begun_here(events, &mut span);
-    let submitted = intake.submit(Submission { events, headers: span.context().record_headers() }).await;
+    let headers = span.context().record_headers();
+    let submitted = intake.submit(Submission { events, headers, accepted }).await;
     if let Err(refused) = &submitted {
         span.failed(refused.word(), refused.to_string());
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use metrics::Counter;
 use trunkline_gateway::intake::{Acceptance, Intake, IntakeParts, Refused, Submission};
 use trunkline_sdk::broker::{
     Broker, Capabilities, ChannelName, ChannelSpec, ConsumeError, Ensure, GroupName, Intake as BrokerIntake,
@@ -98,7 +99,13 @@ impl World {
     }
 
     async fn submit(&self, event: &Event) -> Result<Vec<Acceptance>, Refused> {
-        self.intake.submit(Submission { events: vec![event.clone()], headers: Vec::new() }).await
+        self.intake
+            .submit(Submission {
+                events: vec![event.clone()],
+                headers: Vec::new(),
+                accepted: Counter::noop(),
+            })
+            .await
     }
 
     async fn stored(&self) -> usize {
@@ -142,7 +149,11 @@ async fn of_equal_events_at_once_one_is_stored() {
     let accepted = answers.iter().filter(|answer| **answer == Acceptance::Accepted).count();
     assert_eq!((accepted, world.stored().await), (1, 1));
     let batch = vec![event("x"), event("y"), event("x")];
-    let answer = world.intake.submit(Submission { events: batch, headers: Vec::new() }).await.unwrap();
+    let answer = world
+        .intake
+        .submit(Submission { events: batch, headers: Vec::new(), accepted: Counter::noop() })
+        .await
+        .unwrap();
     assert_eq!(answer, [Acceptance::Accepted, Acceptance::Accepted, Acceptance::Duplicate]);
 }
 
@@ -186,7 +197,8 @@ async fn without_the_store_events_are_accepted_undeduplicated() {
 async fn an_event_too_large_for_the_broker_is_refused_and_not_counted() {
     let world = World::start(WINDOW).await;
     let large = Event::builder("large", "shop", "t").binary("x/y", vec![0; 70 * 1024]).build().unwrap();
-    let batch = Submission { events: vec![event("1"), large], headers: Vec::new() };
+    let batch =
+        Submission { events: vec![event("1"), large], headers: Vec::new(), accepted: Counter::noop() };
     assert!(matches!(world.intake.submit(batch).await, Err(Refused::TooLarge { limit: 65536, .. })));
     assert_eq!(world.submit(&event("1")).await, Ok(vec![Acceptance::Duplicate]), "the other was stored");
     let mut journey = world.bus.broker().observe(&ChannelName::journey(), Start::Oldest).await.unwrap();

@@ -4,9 +4,25 @@ use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
 use tracing::warn;
+use trunkline_sdk::core::SubscriptionName;
 use trunkline_sdk::metric;
 
 use crate::convert::Converted;
+
+/// Lets what is counted begin at zero, so that the first of anything is a growth.
+pub(crate) fn begin() {
+    for outcome in ["routed", "filtered", "undecodable"] {
+        counter!(metric::ROUTER_EVENTS, "outcome" => outcome).increment(0);
+    }
+    gauge!(metric::HAND_OVER_STUCK, "service" => "router").set(0.0);
+}
+
+/// Lets each subscription's alarm begin at zero. One that rings already rings on until the next batch.
+pub(crate) fn unrestrained<'a>(subscriptions: impl Iterator<Item = &'a SubscriptionName>) {
+    for name in subscriptions {
+        gauge!(metric::ROUTER_RESTRAINED, "subscription" => name.to_string()).increment(0.0);
+    }
+}
 
 /// Counts what a batch became and says each rule failure once.
 pub(crate) fn batch(converted: &Converted, records: usize) {

@@ -13,6 +13,8 @@ use trunkline_sdk::core::DestinationName;
 use trunkline_sdk::core::config::{Diagnostic, Severity};
 use trunkline_sdk::metric;
 
+use crate::measure;
+
 /// Compiles the rule set of a configuration.
 ///
 /// # Errors
@@ -28,6 +30,7 @@ pub fn compile(shared: &Shared) -> Result<RuleSet, Vec<Diagnostic>> {
                 warn!(code = warning.code, place = %warning.place, message = warning.message, "configuration warning");
             }
             gauge!(metric::ROUTER_SUBSCRIPTIONS).set(rules.len() as f64);
+            measure::unrestrained(rules.subscriptions().iter().map(trunkline_rules::Subscription::name));
             Ok(rules)
         }
         None => Err(diagnostics),

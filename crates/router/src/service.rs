@@ -15,7 +15,7 @@ use trunkline_sdk::service::{Host, Pauses, ServiceError};
 
 use crate::convert::Converter;
 use crate::flow::{Flow, FlowError};
-use crate::reload;
+use crate::{measure, reload};
 
 /// How long saying goodbye to the broker may take.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -47,6 +47,7 @@ pub async fn run(host: Host, settings: RouterSettings) -> anyhow::Result<()> {
         diagnostics.extend(errors);
         ServiceError::Configuration(diagnostics)
     })?;
+    measure::begin();
     info!(version = rules.version(), subscriptions = rules.len(), "the router routes");
     let rules = Arc::new(ArcSwap::from_pointee(rules));
     let broker = broker(&host, &settings).await?;

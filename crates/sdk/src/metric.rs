@@ -9,8 +9,11 @@ use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 pub const BUILD_INFO: &str = "trunkline_build_info";
 /// Changed configurations. Labels `service`, `outcome`: `swapped`, `refused`.
 pub const CONFIG_RELOADS: &str = "trunkline_config_reloads_total";
+/// Alarm: 1 while the configuration's files are refused and the process goes on by what it read before.
+pub const CONFIG_REFUSED: &str = "trunkline_config_refused";
 
-/// Events stored on the bus.
+/// Events stored on the bus. Labels `entry`: `webhook`, `polling`, `publish`; `source`: the configured source's name, for
+/// `publish` that of the key.
 pub const GATEWAY_ACCEPTED: &str = "trunkline_gateway_events_accepted_total";
 /// Requests that were refused. Label `reason`.
 pub const GATEWAY_REFUSED: &str = "trunkline_gateway_refused_total";
@@ -62,6 +65,8 @@ pub const CONSOLE_REPLAYED: &str = "trunkline_console_replayed_total";
 pub const CHANNEL_LAG: &str = "trunkline_channel_lag_records";
 /// Age of the oldest unsettled record. Labels `channel`, `group`.
 pub const CHANNEL_OLDEST: &str = "trunkline_channel_oldest_seconds";
+/// How long a channel is to keep records, where that is a time. Labels `channel`, `group`.
+pub const CHANNEL_KEEP: &str = "trunkline_channel_keep_seconds";
 /// Alarm: 1 once records of a channel were found damaged. Label `channel`.
 pub const CHANNEL_DAMAGED: &str = "trunkline_channel_damaged";
 /// From publishing a batch to its confirmation. Label `service`.
@@ -79,8 +84,10 @@ pub const HAND_OVER_STUCK: &str = "trunkline_hand_over_stuck";
 pub const LEASE_CHANGES: &str = "trunkline_lease_changes_total";
 /// The store did not do what it was asked. Label `service`.
 pub const STORE_FAILURES: &str = "trunkline_store_failures_total";
-/// Alarm: 1 while the store can't be had. Label `service`.
+/// Alarm: 1 while the store can't be had. Label `service`: what the process runs.
 pub const STORE_UNREACHABLE: &str = "trunkline_store_unreachable";
+/// Alarm: 1 while the broker can't be had. Label `service`: what the process runs.
+pub const BROKER_UNREACHABLE: &str = "trunkline_broker_unreachable";
 
 /// Exports of OpenTelemetry that a collector did not take. Label `signal`: `traces`, `metrics`.
 pub const TELEMETRY_FAILURES: &str = "trunkline_telemetry_failures_total";
@@ -109,7 +116,7 @@ pub fn describe() {
 }
 
 fn describe_services() {
-    describe_counter!(GATEWAY_ACCEPTED, Unit::Count, "Events stored on the bus.");
+    describe_counter!(GATEWAY_ACCEPTED, Unit::Count, "Events stored on the bus, by entry and source.");
     describe_counter!(GATEWAY_REFUSED, Unit::Count, "Requests refused, by reason.");
     describe_counter!(GATEWAY_DUPLICATES, Unit::Count, "Events that had been accepted before.");
     describe_counter!(GATEWAY_UNSIGNED, Unit::Count, "Webhooks whose signature was refused, by source.");
@@ -143,8 +150,10 @@ fn describe_deliveries() {
 fn describe_ground() {
     describe_gauge!(BUILD_INFO, Unit::Count, "Which build this is; always 1.");
     describe_counter!(CONFIG_RELOADS, Unit::Count, "Changed configurations, by outcome.");
+    describe_gauge!(CONFIG_REFUSED, Unit::Count, "Alarm: 1 while the configuration's files are refused.");
     describe_gauge!(CHANNEL_LAG, Unit::Count, "Unsettled records, delayed ones included.");
     describe_gauge!(CHANNEL_OLDEST, Unit::Seconds, "Age of the oldest unsettled record.");
+    describe_gauge!(CHANNEL_KEEP, Unit::Seconds, "How long a channel is to keep records.");
     describe_gauge!(CHANNEL_DAMAGED, Unit::Count, "Alarm: 1 once records of a channel were found damaged.");
     describe_histogram!(PUBLISH_DURATION, Unit::Seconds, "From publishing a batch to its confirmation.");
     describe_counter!(PUBLISH_FAILURES, Unit::Count, "Records that were not stored.");
@@ -154,6 +163,7 @@ fn describe_ground() {
     describe_counter!(LEASE_CHANGES, Unit::Count, "Leases assigned, revoked and lost.");
     describe_counter!(STORE_FAILURES, Unit::Count, "The store did not do what it was asked.");
     describe_gauge!(STORE_UNREACHABLE, Unit::Count, "Alarm: 1 while the store can't be had.");
+    describe_gauge!(BROKER_UNREACHABLE, Unit::Count, "Alarm: 1 while the broker can't be had.");
     describe_counter!(TELEMETRY_FAILURES, Unit::Count, "Exports that a collector did not take.");
     describe_gauge!(PROCESS_MEMORY, Unit::Bytes, "Memory in use.");
     describe_counter!(PROCESS_CPU, Unit::Seconds, "Processor time used.");

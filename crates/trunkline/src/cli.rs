@@ -92,6 +92,12 @@ pub(crate) enum Command {
         /// The destination
         destination: String,
     },
+    /// Ask a process of this machine whether its services are ready, for health checks of containers
+    Health {
+        /// Where it serves health and metrics
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9600")]
+        admin: SocketAddr,
+    },
     /// The adapters in this build
     Adapters,
     /// The JSON Schema of the configuration, for editors

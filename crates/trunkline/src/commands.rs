@@ -17,6 +17,7 @@ mod check;
 mod destinations;
 mod dlq;
 mod explain;
+mod health;
 mod input;
 mod publish;
 pub(crate) mod replay;
@@ -60,6 +61,7 @@ pub(crate) fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
             block_on(destinations::pause(&common, &destination, &reason))
         }
         Command::Resume { destination } => block_on(destinations::resume(&common, &destination)),
+        Command::Health { admin } => block_on(health::run(&common, admin)),
         Command::Adapters => Ok(adapters::run(&common)),
         Command::Schema => Ok(schema::run(&common)),
         Command::Version => Ok(version::run(&common)),

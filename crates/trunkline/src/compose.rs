@@ -16,7 +16,9 @@ use trunkline_core::config::Diagnostic;
 use trunkline_sdk::Adapters;
 use trunkline_sdk::broker::Broker;
 use trunkline_sdk::config::{Shared, Watcher};
-use trunkline_sdk::service::{Admin, Host, HostParts, Instance, Metrics, Otlp, ServiceError, report_lag};
+use trunkline_sdk::service::{
+    Admin, Host, HostParts, Instance, Metrics, Otlp, ServiceError, report_lag, report_reach,
+};
 
 use crate::check::{Purpose, Valid, judge};
 use crate::cli::{PlaceArgs, Service};
@@ -79,13 +81,7 @@ pub(crate) async fn run(plan: Plan, shutdown: CancellationToken) -> anyhow::Resu
     };
     // Only now: that another process has the data directory says more than that it has the address too.
     let serving = bound?;
-    if services.contains(&Service::Console) {
-        tokio::spawn(report_lag(
-            host.broker.clone(),
-            seen_by(&services, &seen, Service::Console),
-            after.clone(),
-        ));
-    }
+    report(&plan, &host, &services, &seen, &after);
     let otlp = Otlp::start(&telemetry_name(plan.purpose), &host);
     let stages = start_all(&plan, &valid, &host, &services, seen);
     let watching = Watching {
@@ -105,6 +101,23 @@ pub(crate) async fn run(plan: Plan, shutdown: CancellationToken) -> anyhow::Resu
     after.cancel();
     serving.await.context("the admin listener")?.context("the admin listener")?;
     ended
+}
+
+/// Keeps the metrics about broker and store up to date, until `after`.
+fn report(
+    plan: &Plan,
+    host: &Host,
+    services: &[Service],
+    seen: &[watch::Receiver<Arc<Shared>>],
+    after: &CancellationToken,
+) {
+    let (name, broker, store) = (process_name(plan.purpose), host.broker.clone(), host.store.clone());
+    let after = after.clone();
+    let watched = after.clone();
+    tokio::spawn(async move { report_reach(name, broker, store, watched).await });
+    if services.contains(&Service::Console) {
+        tokio::spawn(report_lag(host.broker.clone(), seen_by(services, seen, Service::Console), after));
+    }
 }
 
 /// Starts the services, each with its own view of the configuration.

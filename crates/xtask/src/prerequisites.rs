@@ -3,9 +3,15 @@
 use std::path::Path;
 
 /// Programs with the Debian package each comes from: a C compiler, make and perl for the vendored C libraries, unshare and
-/// mount for the tests on a full disk.
-const NEEDED: [(&str, &str); 5] =
-    [("cc", "gcc"), ("make", "make"), ("perl", "perl"), ("unshare", "util-linux"), ("mount", "mount")];
+/// mount for the tests on a full disk, Prometheus for those of the alarms and the dashboard.
+const NEEDED: [(&str, &str); 6] = [
+    ("cc", "gcc"),
+    ("make", "make"),
+    ("perl", "perl"),
+    ("unshare", "util-linux"),
+    ("mount", "mount"),
+    ("prometheus", "prometheus"),
+];
 
 /// Installs what is missing, where the machine has apt and we may; otherwise says what to install.
 ///

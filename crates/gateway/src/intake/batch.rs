@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use metrics::{counter, histogram};
+use metrics::{Counter, counter, histogram};
 use tokio::sync::oneshot;
 use tracing::{error, warn};
 use trunkline_sdk::accepted::accepted;
@@ -13,7 +13,7 @@ use trunkline_sdk::store::{EventId, StoreError};
 use trunkline_sdk::{Event, metric};
 
 use super::window::{Claim, Outcome, Place, Window};
-use super::{Acceptance, Answer, IntakeParts, Refused, Waiting};
+use super::{Acceptance, Answer, IntakeParts, Refused, Submission, Waiting};
 
 /// What one event of the batch waits for.
 enum Pending {
@@ -28,6 +28,7 @@ struct First {
     event: Event,
     headers: Headers,
     place: Place,
+    accepted: Counter,
     outcome: Result<Acceptance, Refused>,
 }
 
@@ -63,15 +64,16 @@ fn claim(window: &Window, requests: Vec<Waiting>) -> (Vec<First>, Vec<Asked>) {
     let mut firsts = Vec::with_capacity(requests.len());
     let mut asked = Vec::with_capacity(requests.len());
     for Waiting { submission, answer } in requests {
-        let headers = std::iter::repeat_n(submission.headers, submission.events.len());
-        let pending =
-            submission.events.into_iter().zip(headers).map(|(event, headers)| match window.claim(&event) {
-                Claim::Equal(receiver) => Pending::Equal(event, receiver),
-                Claim::First(place) => {
-                    firsts.push(First { event, headers, place, outcome: Ok(Acceptance::Accepted) });
-                    Pending::First(firsts.len() - 1)
-                }
-            });
+        let Submission { events, headers, accepted } = submission;
+        let headers = std::iter::repeat_n(headers, events.len());
+        let pending = events.into_iter().zip(headers).map(|(event, headers)| match window.claim(&event) {
+            Claim::Equal(receiver) => Pending::Equal(event, receiver),
+            Claim::First(place) => {
+                let (accepted, outcome) = (accepted.clone(), Ok(Acceptance::Accepted));
+                firsts.push(First { event, headers, place, accepted, outcome });
+                Pending::First(firsts.len() - 1)
+            }
+        });
         asked.push((answer, pending.collect()));
     }
     (firsts, asked)
@@ -124,9 +126,9 @@ async fn store(parts: &IntakeParts, firsts: &mut [First], now: DateTime<Utc>) {
     if let Err(error) = result {
         refuse(firsts, &indices, error);
     }
-    let count = |wanted| firsts.iter().filter(|first| first.outcome == Ok(wanted)).count() as u64;
-    counter!(metric::GATEWAY_ACCEPTED).increment(count(Acceptance::Accepted));
-    counter!(metric::GATEWAY_DUPLICATES).increment(count(Acceptance::Duplicate));
+    let of = |wanted| firsts.iter().filter(move |first| first.outcome == Ok(wanted));
+    of(Acceptance::Accepted).for_each(|first| first.accepted.increment(1));
+    counter!(metric::GATEWAY_DUPLICATES).increment(of(Acceptance::Duplicate).count() as u64);
 }
 
 /// Turns the failures of a publish into the answers of the events concerned.

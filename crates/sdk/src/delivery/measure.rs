@@ -52,11 +52,6 @@ pub(super) fn hand_over_stuck() -> Gauge {
     gauge!(metric::HAND_OVER_STUCK, "service" => SERVICE)
 }
 
-/// The gauge of the alarm about the store.
-pub(super) fn store_unreachable() -> Gauge {
-    gauge!(metric::STORE_UNREACHABLE, "service" => SERVICE)
-}
-
 /// A hand-over was done.
 pub(super) fn handed_over(took: std::time::Duration) {
     histogram!(metric::HAND_OVER_DURATION, "service" => SERVICE).record(took.as_secs_f64());
@@ -75,6 +70,19 @@ pub(super) fn trouble(trouble: Trouble) -> &'static str {
     }
 }
 
+/// Lets what is counted of a destination begin at zero, so that the first dead letter is a growth.
+fn begin(destination: &str) {
+    let classes = ClassKind::ALL.iter().map(|class| class.word());
+    for class in classes.chain(["delivered"]) {
+        counter!(metric::DELIVERY_ATTEMPTS, "destination" => destination.to_owned(), "class" => class)
+            .increment(0);
+    }
+    for reason in DeadLetterReason::ALL {
+        counter!(metric::DELIVERY_DEAD_LETTERS, "destination" => destination.to_owned(), "reason" => reason.word())
+            .increment(0);
+    }
+}
+
 /// One destination's gauges.
 pub(super) struct Gauges {
     waiting: Gauge,
@@ -85,6 +93,7 @@ pub(super) struct Gauges {
 impl Gauges {
     pub(super) fn new(destination: &DestinationName) -> Self {
         let label = destination.to_string();
+        begin(&label);
         Self {
             waiting: gauge!(metric::DELIVERY_WAITING, "destination" => label.clone()),
             under_way: gauge!(metric::DELIVERY_IN_FLIGHT, "destination" => label.clone()),

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use metrics::Gauge;
 use tokio::sync::{mpsc, watch as cell};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout_at};
@@ -103,7 +104,8 @@ impl Pump {
             writes: writes.clone(),
             secrets: watched_secrets,
             notices: noticed,
-            alarm: Alarm::new(measure::store_unreachable(), "the states of destinations can't be had"),
+            // Whether the store can be had is the process's to tell, in `service::report_reach`.
+            alarm: Alarm::new(Gauge::noop(), "the states of destinations can't be had"),
         };
         let mut pump = Self {
             intake,

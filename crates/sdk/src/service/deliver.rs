@@ -16,6 +16,7 @@ use super::host::{Host, HostParts};
 use super::instance::Instance;
 use super::metrics::Metrics;
 use super::otlp::Otlp;
+use super::reach::report_reach;
 use super::roster::Roster;
 use super::shutdown::{DEFAULT_GRACE, on_signals};
 use super::telemetry::init_logs;
@@ -126,6 +127,8 @@ async fn run<D: Destination>(
         host = opening => host?,
         () = shutdown.cancelled() => return Ok(()),
     };
+    let (broker, store, watched) = (host.broker.clone(), host.store.clone(), serving.clone());
+    tokio::spawn(async move { report_reach(D::NAME, broker, store, watched).await });
     let otlp = Otlp::start(&format!("trunkline-{}", D::NAME), &host);
     let outcome = serve::<D>(&host, hosted, Follow { watcher, roster, options }).await;
     // So that others take over at once; a broker that is away must not keep the process from ending.

@@ -14,6 +14,7 @@ use super::broker::{BrokerClient, OpenError, OpenStoreError, open_broker, open_s
 use super::channels::{ensure, explained};
 use super::exit::ServiceError;
 use super::patience::patiently;
+use super::reach::Reach;
 use crate::config::Shared;
 use crate::registry::Adapters;
 use crate::secrets::Secrets;
@@ -72,7 +73,11 @@ impl Host {
     pub async fn open(parts: HostParts) -> Result<Self, ServiceError> {
         let shared = parts.configuration.borrow().clone();
         let until = Instant::now() + parts.wait;
-        let tell = |what: String| parts.admin.waiting(&what);
+        let reach = Reach::of(&parts.service);
+        let tell = |what: String| {
+            reach.broker(false);
+            parts.admin.waiting(&what);
+        };
         let client = BrokerClient::of(&parts.instance, &parts.service);
         let broker = wait_for_broker(&shared, &client, until, tell).await?;
         let passes = |error: &TopologyError| {
@@ -81,10 +86,16 @@ impl Host {
         patiently("the broker", until, passes, tell, || ensure(&*broker, &shared))
             .await
             .map_err(|error| explained(error, &shared))?;
+        reach.broker(true);
+        let tell = |what: String| {
+            reach.store(false);
+            parts.admin.waiting(&what);
+        };
         let passes = |error: &OpenStoreError| matches!(error, OpenStoreError::Store { passes: true, .. });
         let store = patiently("the store", until, passes, tell, || open_store(&shared))
             .await
             .map_err(|cause| ServiceError::unavailable("the store", cause))?;
+        reach.store(true);
         Ok(Self {
             secrets: shared.secrets(),
             shared,

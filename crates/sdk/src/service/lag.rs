@@ -6,7 +6,7 @@ use std::time::Duration;
 use metrics::gauge;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use trunkline_broker::{Broker, ChannelSpec};
+use trunkline_broker::{Broker, ChannelSpec, Keep};
 
 use crate::config::Shared;
 use crate::{metric, topology};
@@ -23,6 +23,7 @@ pub async fn report_lag(
 ) {
     let mut every = tokio::time::interval(ASK_EVERY);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut reported: Vec<ChannelSpec> = Vec::new();
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
@@ -32,13 +33,31 @@ pub async fn report_lag(
         for spec in &specs {
             report(&*broker, spec).await;
         }
+        // What waits for a removed destination is nobody's any more, and no alarm is to ring about it for ever.
+        for gone in reported.iter().filter(|gone| !specs.iter().any(|spec| spec.name == gone.name)) {
+            for labels in labels(gone) {
+                gauge!(metric::CHANNEL_LAG, &labels).set(0.0);
+                gauge!(metric::CHANNEL_OLDEST, &labels).set(0.0);
+            }
+        }
+        reported = specs;
     }
+}
+
+/// The labels of a channel's series, one for each group.
+fn labels(spec: &ChannelSpec) -> impl Iterator<Item = [(&'static str, String); 2]> {
+    let channel = spec.name.as_str();
+    spec.groups
+        .iter()
+        .map(move |group| [("channel", channel.to_owned()), ("group", group.as_str().to_owned())])
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
 async fn report(broker: &dyn Broker, spec: &ChannelSpec) {
-    for group in &spec.groups {
-        let labels = [("channel", spec.name.as_str().to_owned()), ("group", group.as_str().to_owned())];
+    for (group, labels) in spec.groups.iter().zip(labels(spec)) {
+        if let Keep::For { age, .. } = spec.keep {
+            gauge!(metric::CHANNEL_KEEP, &labels).set(age.as_secs_f64());
+        }
         match broker.lag(&spec.name, group).await {
             Ok(partitions) => {
                 let records: u64 = partitions.iter().map(|lag| lag.records).sum();

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use metrics::counter;
+use metrics::{counter, gauge};
 use trunkline_broker::{
     Broker, Capabilities, ChannelName, ChannelSpec, ConsumeError, Ensure, GroupName, HandOverError, Intake,
     Intaken, Lag, LagError, Lease, Observer, Outgoing, PublishError, PublishFailure, Receipt, Settler, Start,
@@ -13,9 +13,12 @@ use trunkline_broker::{
 
 use crate::metric;
 
+/// What [`word`] has words for.
+const FAILURES: [&str; 4] = ["too_large", "unroutable", "full", "unavailable"];
+
 /// Passes everything on to an engine and counts failures. Durations are the services' to measure: they know what a
-/// batch is.
-pub(super) struct Metered<B>(pub(super) B);
+/// batch is. Every series begins at zero, so that the first failure is a growth.
+pub(super) struct Metered<B>(B);
 
 struct MeteredIntake {
     inner: Box<dyn Intake>,
@@ -27,6 +30,15 @@ struct MeteredIntake {
 struct MeteredSettler {
     inner: Arc<dyn Settler>,
     group: GroupName,
+}
+
+impl<B> Metered<B> {
+    pub(super) fn new(engine: B) -> Self {
+        for failure in FAILURES {
+            counter!(metric::PUBLISH_FAILURES, "failure" => failure).increment(0);
+        }
+        Self(engine)
+    }
 }
 
 #[async_trait]
@@ -54,6 +66,14 @@ impl<B: Broker> Broker for Metered<B> {
         from: Start,
     ) -> Result<(Box<dyn Intake>, Arc<dyn Settler>), ConsumeError> {
         let (intake, inner) = self.0.consume(channels, group, from).await?;
+        for channel in channels {
+            // One that was found damaged stays so.
+            gauge!(metric::CHANNEL_DAMAGED, "channel" => channel.to_string()).increment(0.0);
+        }
+        for failure in ["refused", "unavailable", "fenced"] {
+            let service = group.as_str().to_owned();
+            counter!(metric::HAND_OVER_FAILURES, "service" => service, "failure" => failure).increment(0);
+        }
         let intake =
             Box::new(MeteredIntake { inner: intake, group: group.clone(), revoking: HashSet::new() });
         Ok((intake, Arc::new(MeteredSettler { inner, group: group.clone() })))

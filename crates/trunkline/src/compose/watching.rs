@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use metrics::counter;
+use metrics::{counter, gauge};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 use trunkline_sdk::broker::Broker;
@@ -44,9 +44,12 @@ impl Watching {
     /// Never returns.
     pub(super) async fn run(self, mut watcher: Watcher) {
         let mut current = self.started.clone();
+        tell(None);
         loop {
             watcher.changed().await;
-            if let Some(changed) = self.reload(&current).await {
+            let changed = self.reload(&current).await;
+            tell(Some(changed.is_some()));
+            if let Some(changed) = changed {
                 current = changed;
             }
         }
@@ -57,7 +60,6 @@ impl Watching {
         let judgement = judge(&self.path, self.purpose, &self.adapters).await;
         let Some(valid) = judgement.valid else {
             log_errors(&judgement.diagnostics);
-            counter!(metric::CONFIG_RELOADS, "service" => "process", "outcome" => "refused").increment(1);
             error!("the changed configuration is not valid; everything stays as it was");
             return None;
         };
@@ -78,7 +80,6 @@ impl Watching {
             ..Shared::clone(&valid.shared)
         });
         if let Err(error) = ensure_channels(&*self.broker, &changed).await {
-            counter!(metric::CONFIG_RELOADS, "service" => "process", "outcome" => "refused").increment(1);
             let error = format!("{:#}", anyhow::Error::new(error));
             error!(
                 error,
@@ -89,7 +90,6 @@ impl Watching {
         for view in &self.views {
             view.send_replace(changed.clone());
         }
-        counter!(metric::CONFIG_RELOADS, "service" => "process", "outcome" => "swapped").increment(1);
         info!(
             sources = changed.sources.len(),
             destinations = changed.destinations.len(),
@@ -97,6 +97,15 @@ impl Watching {
         );
         Some(changed)
     }
+}
+
+/// Counts what became of a change, if there was one, and says whether the files are refused.
+fn tell(swapped: Option<bool>) {
+    for (outcome, counted) in [("swapped", swapped == Some(true)), ("refused", swapped == Some(false))] {
+        counter!(metric::CONFIG_RELOADS, "service" => "process", "outcome" => outcome)
+            .increment(u64::from(counted));
+    }
+    gauge!(metric::CONFIG_REFUSED).set(f64::from(u8::from(swapped == Some(false))));
 }
 
 #[cfg(test)]

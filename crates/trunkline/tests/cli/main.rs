@@ -5,6 +5,7 @@ mod binary;
 mod check;
 mod demo;
 mod exit_codes;
+mod health;
 mod listed;
 mod reload;
 mod running;

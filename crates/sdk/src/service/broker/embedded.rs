@@ -26,7 +26,7 @@ pub(super) async fn open(
     let opened = tokio::task::spawn_blocking(move || EmbeddedBroker::open(&directory, options)).await;
     let engine = |cause| OpenError::Engine { engine: "embedded", passes: false, cause };
     match opened {
-        Ok(Ok(broker)) => Ok(Arc::new(Metered(broker))),
+        Ok(Ok(broker)) => Ok(Arc::new(Metered::new(broker))),
         Ok(Err(error)) => Err(engine(error.into())),
         Err(panic) => Err(engine(panic.into())),
     }

@@ -17,7 +17,7 @@ pub(super) async fn open(
 ) -> Result<Arc<dyn Broker>, OpenError> {
     let options = options(address, shared, client)?;
     match KafkaBroker::connect(options).await {
-        Ok(broker) => Ok(Arc::new(Metered(broker))),
+        Ok(broker) => Ok(Arc::new(Metered::new(broker))),
         Err(ConnectError::Fenced(_)) => Err(OpenError::Fenced),
         Err(error) => {
             // What a client refuses it will refuse again; a cluster may come up, or be set right.

@@ -15,7 +15,7 @@ pub(super) async fn open(
     client: &BrokerClient,
 ) -> Result<Arc<dyn Broker>, OpenError> {
     match RabbitBroker::connect(options(address, shared, client)).await {
-        Ok(broker) => Ok(Arc::new(Metered(broker))),
+        Ok(broker) => Ok(Arc::new(Metered::new(broker))),
         Err(error) => {
             // A user or a virtual host may still have to be made, by whoever sets the broker up at the same time.
             let passes = matches!(error, ConnectError::Unreachable { .. } | ConnectError::Refused { .. });
