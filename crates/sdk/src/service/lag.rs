@@ -21,7 +21,16 @@ pub async fn report_lag(
     configuration: watch::Receiver<Arc<Shared>>,
     shutdown: CancellationToken,
 ) {
-    let mut every = tokio::time::interval(ASK_EVERY);
+    report_each(ASK_EVERY, broker, configuration, shutdown).await;
+}
+
+async fn report_each(
+    time: Duration,
+    broker: Arc<dyn Broker>,
+    configuration: watch::Receiver<Arc<Shared>>,
+    shutdown: CancellationToken,
+) {
+    let mut every = tokio::time::interval(time);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut reported: Vec<ChannelSpec> = Vec::new();
     loop {
@@ -67,5 +76,47 @@ async fn report(broker: &dyn Broker, spec: &ChannelSpec) {
             }
             Err(error) => tracing::debug!(channel = %spec.name, %group, %error, "the lag is not known"),
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use trunkline_core::Delivery;
+
+    use super::*;
+    use crate::registry::Adapters;
+    use crate::service::Metrics;
+    use crate::testing::{TestBus, sample_delivery};
+
+    /// Waits until this many records wait for the destination, as the metrics say.
+    async fn waiting(metrics: &Metrics, records: u32) {
+        let series = "trunkline_channel_lag_records{channel=\"deliver.lagging\",group=\"dispatcher\"}";
+        let line = format!("{series} {records}");
+        let told = async {
+            while !metrics.render().lines().any(|told| told == line) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let told = tokio::time::timeout(Duration::from_secs(30), told).await;
+        assert!(told.is_ok(), "{line} is not in\n{}", metrics.render());
+    }
+
+    #[tokio::test]
+    async fn nothing_waits_for_a_destination_that_was_removed() {
+        let metrics = Metrics::install().unwrap();
+        let with = "version: 1\ndestinations: { lagging: { external: true } }";
+        let bus = TestBus::start(with, Adapters::new()).await.unwrap();
+        let host = bus.host();
+        let (broker, configuration) = (host.broker.clone(), host.configuration.clone());
+        let reporting = report_each(Duration::from_millis(10), broker, configuration, host.shutdown.clone());
+        let reporting = tokio::spawn(reporting);
+        let delivery = Delivery { destination: "lagging".to_owned(), ..sample_delivery() };
+        bus.deliver(&delivery).await.unwrap();
+        waiting(&metrics, 1).await;
+        bus.reconfigure("version: 1").await.unwrap();
+        waiting(&metrics, 0).await;
+        host.shutdown.cancel();
+        reporting.await.unwrap();
     }
 }
