@@ -13,6 +13,7 @@ mod attacks;
 mod chaos;
 mod delivery;
 mod demo;
+mod doctor;
 mod gateway;
 mod golden;
 mod keys;

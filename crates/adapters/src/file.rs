@@ -10,6 +10,7 @@ use serde::Deserialize;
 use trunkline_sdk::bytes::Bytes;
 use trunkline_sdk::core::event::is_json_type;
 use trunkline_sdk::core::json;
+use trunkline_sdk::core::{Examination, Fault};
 use trunkline_sdk::{
     Body, Context, Delivered, Delivery, DeliveryError, Destination, Preview, SetupError, TypeCatalogue,
 };
@@ -65,6 +66,32 @@ impl Destination for File {
     fn preview(&self, delivery: &Delivery) -> Result<Preview, DeliveryError> {
         let body = Bytes::from(line(delivery, &self.catalogue)?);
         Ok(Preview { target: format!("append {}", self.path.display()), headers: Vec::new(), body })
+    }
+
+    async fn examine(&self, found: &mut Examination<String>) {
+        examine(&self.path, found);
+    }
+}
+
+/// Whether the file can be appended to, or made, as far as that is seen without doing it.
+fn examine(path: &Path, found: &mut Examination<String>) {
+    found.written.push(path.to_owned());
+    let problem = if path.exists() {
+        OpenOptions::new()
+            .append(true)
+            .open(path)
+            .err()
+            .map(|error| format!("{} can't be written to: {error}", path.display()))
+    } else {
+        let above = path.ancestors().skip(1).find(|folder| folder.exists());
+        let above = above.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let can_hold =
+            fs::metadata(above).is_ok_and(|metadata| metadata.is_dir() && !metadata.permissions().readonly());
+        (!can_hold).then(|| format!("{} can't be made: {} takes no files", path.display(), above.display()))
+    };
+    if let Some(problem) = problem {
+        let remedy = "give it to the user that the bus runs as, or name another file";
+        found.error("path".to_owned(), Fault::Permission, problem, remedy);
     }
 }
 

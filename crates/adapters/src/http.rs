@@ -6,6 +6,7 @@
 //! and not in what the receiver answered.
 
 mod content;
+mod examine;
 mod headers;
 mod scope;
 mod settings;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use ::http::{HeaderMap, Method};
 use chrono::Utc;
 use trunkline_sdk::bytes::Bytes;
+use trunkline_sdk::core::Examination;
 use trunkline_sdk::http::{Answer, ClientSettings, GuardedClient, Outcome, Request, SendError};
 use trunkline_sdk::{
     Context, Delivered, Delivery, DeliveryError, Destination, Preview, Secrets, SetupError, TypeCatalogue,
@@ -41,6 +43,7 @@ const EXCERPT: usize = 2 * 1024;
 #[derive(Debug)]
 pub struct Http {
     client: GuardedClient,
+    allow_private: bool,
     method: Method,
     url: UrlTemplate,
     headers: Headers,
@@ -73,6 +76,7 @@ impl Destination for Http {
         }
         Ok(Self {
             client: GuardedClient::new(client).map_err(|error| SetupError::new("", error.to_string()))?,
+            allow_private: settings.allow_private,
             method,
             url,
             headers,
@@ -110,6 +114,10 @@ impl Destination for Http {
         headers.extend(self.headers.references());
         headers.extend(self.signing.iter().flat_map(Signing::references));
         Ok(Preview { target: format!("{} {}", self.method, draft.url), headers, body: draft.body })
+    }
+
+    async fn examine(&self, found: &mut Examination<String>) {
+        examine::examine(self, found).await;
     }
 }
 

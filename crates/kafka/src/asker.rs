@@ -14,6 +14,7 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::util::Timeout;
 use rdkafka::{Offset, TopicPartitionList};
 
+use crate::cluster::Cluster;
 use crate::context::Common;
 use crate::error::KafkaFailure;
 use crate::names;
@@ -65,6 +66,24 @@ impl Asker {
         let count =
             |topic: &rdkafka::metadata::MetadataTopic| (topic.name().to_owned(), topic.partitions().len());
         Ok(metadata.topics().iter().map(count).collect())
+    }
+
+    /// The brokers, and every topic with its partitions.
+    pub(crate) fn cluster(&self) -> Result<Cluster, KafkaFailure> {
+        let looker = self.looker()?;
+        let metadata =
+            self.ask("describe itself", || looker.consumer.fetch_metadata(None, self.timeout()))?;
+        Ok(Cluster::of(&metadata))
+    }
+
+    /// The names of the clients that are in a group now.
+    pub(crate) fn members(&self, group: &str) -> Result<Vec<String>, KafkaFailure> {
+        let looker = self.looker()?;
+        let found = self.ask(&format!("say who is in group `{group}`"), || {
+            looker.consumer.fetch_group_list(Some(group), self.timeout())
+        })?;
+        let members = found.groups().iter().flat_map(|group| group.members());
+        Ok(members.map(|member| member.client_id().to_owned()).collect())
     }
 
     /// How many partitions a topic has; `None`: it is not there.
@@ -226,6 +245,20 @@ impl Asker {
             .into_iter()
             .collect::<Result<_, _>>()
             .map_err(|code| self.failure("describe a topic's settings", KafkaError::AdminOp(code)))
+    }
+
+    /// A setting of a broker; `None` where that version has none of that name.
+    pub(crate) async fn broker_setting(
+        &self,
+        broker: i32,
+        name: &str,
+    ) -> Result<Option<String>, KafkaFailure> {
+        let failure = |cause| self.failure("describe a broker's settings", cause);
+        let asked = [ResourceSpecifier::Broker(broker)];
+        let mut answers =
+            self.admin()?.describe_configs(&asked, &self.admin_options()).await.map_err(failure)?;
+        let answer = answers.pop().transpose().map_err(|code| failure(KafkaError::AdminOp(code)))?;
+        Ok(answer.as_ref().and_then(|settings| settings.get(name)).and_then(|entry| entry.value.clone()))
     }
 
     /// Deletes what stands before these offsets.

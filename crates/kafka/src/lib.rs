@@ -21,7 +21,7 @@
 //! confirmations by the batch) after `prepare` looked up their channels in the `catalog`, which `register` keeps up to date.
 //! They come in through `member` (a consumer on a thread that never stops polling), wait in the `window` of their `lease`,
 //! and are handed out by `intake`. `settler` settles them, or `transaction` does. `mover` carries delayed records on,
-//! `keeper` deletes settled ones.
+//! `keeper` deletes settled ones. `examine` looks at a cluster without any of this.
 //!
 //! # What it will never do
 //!
@@ -41,11 +41,13 @@
 mod asker;
 mod broker;
 mod catalog;
+mod cluster;
 mod confirm;
 mod context;
 mod core;
 mod delay;
 mod error;
+mod examine;
 mod inbox;
 mod intake;
 mod keeper;
@@ -73,5 +75,6 @@ mod window;
 
 pub use broker::KafkaBroker;
 pub use error::{ConnectError, KafkaFailure, TokenFailure};
+pub use examine::KafkaExaminer;
 pub use options::{Options, Tls};
 pub use properties::{REFUSED_PROPERTIES, judge_property};

@@ -25,7 +25,7 @@ const GONE_WITHIN: Duration = Duration::from_secs(30);
 const SEGMENT: &str = "67108864";
 
 /// The largest batch that a channel's topic must take.
-fn max_batch(max_record: usize) -> usize {
+pub(crate) fn max_batch(max_record: usize) -> usize {
     (max_record + OVERHEAD).max(BATCH)
 }
 

@@ -52,6 +52,16 @@ impl Address {
         format!("{}:{}", self.uri.authority.host, self.uri.authority.port)
     }
 
+    /// The virtual host.
+    pub(crate) fn vhost(&self) -> &str {
+        &self.uri.vhost
+    }
+
+    /// User and password.
+    pub(crate) fn user(&self) -> (&str, &str) {
+        (&self.uri.authority.userinfo.username, &self.uri.authority.userinfo.password)
+    }
+
     /// Opens a connection named `client/role`.
     pub(crate) async fn open(&self, role: &str) -> Result<Connection, RabbitFailure> {
         let name = LongString::from(format!("{}/{role}", self.client));

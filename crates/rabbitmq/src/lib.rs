@@ -16,6 +16,7 @@
 //! | how leases are agreed upon, taken and left | `members`, `news`, `balance`, `consume/lease` |
 //! | how records are handed out and settled | `consume/intake`, `consume/partition`, `settler` |
 //! | how foreign programs publish | `foreign` |
+//! | how it is looked at without being used | `examine` |
 //!
 //! Three connections at least: one to control and listen, one to publish (the broker may block that), and those that consume.
 //! Nothing outside this crate knows what a queue or an exchange is.
@@ -32,6 +33,7 @@ mod control;
 mod core;
 mod delay;
 mod error;
+mod examine;
 mod foreign;
 mod lag;
 mod ledger;
@@ -49,4 +51,5 @@ mod topology;
 
 pub use broker::RabbitBroker;
 pub use error::{ConnectError, RabbitFailure};
+pub use examine::RabbitExaminer;
 pub use options::{Options, Tls};

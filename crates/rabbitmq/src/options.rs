@@ -16,6 +16,8 @@ pub struct Options {
     pub client: String,
     /// Certificates for `amqps://`, beside those the operating system trusts.
     pub tls: Option<Tls>,
+    /// Where the management plugin's API is, for an examination: `http://host:15672`. It is asked as the user of `url`.
+    pub management: Option<String>,
     /// The longest record in bytes that a channel may be declared with.
     pub max_record: usize,
     /// Unsettled records of one partition that one intake may have, prefetched ones included.
@@ -58,6 +60,7 @@ impl Default for Options {
             prefix: String::new(),
             client: "trunkline".to_owned(),
             tls: None,
+            management: None,
             max_record: 16 << 20,
             prefetch: 300,
             max_unsettled_bytes: 64 << 20,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
-use trunkline_core::{Delivery, FailureClass, TypeCatalogue};
+use trunkline_core::{Delivery, Examination, FailureClass, TypeCatalogue};
 
 use crate::secrets::Secrets;
 
@@ -51,6 +51,15 @@ pub trait Destination: Sized + Send + Sync + 'static {
             headers: vec![("content-type".to_owned(), content_type)],
             body,
         })
+    }
+
+    /// Looks, for `trunkline doctor`, whether deliveries could succeed: does the platform's name resolve, does somebody
+    /// answer, is its certificate good, and does it take the credentials, where it has a call that changes nothing there. It
+    /// delivers nothing. Findings name a setting as [`SetupError::field`] does. The caller bounds the time, and keeps what was
+    /// found until then; what can't be looked at is said by [`Examination::unseen`].
+    fn examine(&self, found: &mut Examination<String>) -> impl Future<Output = ()> + Send {
+        found.unseen(format!("the platform: the adapter `{}` has no way to look at it", Self::NAME));
+        std::future::ready(())
     }
 }
 

@@ -10,6 +10,7 @@
 #![warn(missing_docs)]
 
 pub mod accepted;
+pub mod certificate;
 pub mod config;
 pub mod delivery;
 pub mod destination;

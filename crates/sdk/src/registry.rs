@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use schemars::Schema;
 use tokio_util::sync::CancellationToken;
-use trunkline_core::Delivery;
-use trunkline_core::config::Diagnostics;
+use trunkline_core::config::{Diagnostics, Node};
+use trunkline_core::{Delivery, Examination};
 
 use crate::config::{DestinationEntry, SourceEntry};
 use crate::destination::{Context, Delivered, DeliveryError, Destination, Preview};
@@ -28,6 +28,10 @@ pub trait AnyDestination: Send + Sync + 'static {
     async fn deliver(&self, delivery: &Delivery) -> Result<Delivered, DeliveryError>;
     /// As [`Destination::preview`].
     fn preview(&self, delivery: &Delivery) -> Result<Preview, DeliveryError>;
+    /// As [`Destination::examine`].
+    async fn examine(&self, found: &mut Examination<String>) {
+        found.unseen("the platform: there is no way to look at it");
+    }
 }
 
 /// A webhook source whose type is forgotten.
@@ -58,6 +62,10 @@ impl<D: Destination> AnyDestination for D {
     fn preview(&self, delivery: &Delivery) -> Result<Preview, DeliveryError> {
         Destination::preview(self, delivery)
     }
+
+    async fn examine(&self, found: &mut Examination<String>) {
+        Destination::examine(self, found).await;
+    }
 }
 
 impl<W: WebhookSource> AnyWebhookSource for W {
@@ -87,6 +95,11 @@ pub enum MadeSource {
     Webhook(Arc<dyn AnyWebhookSource>),
     /// It fetches.
     Polling(Box<dyn AnySource>),
+}
+
+/// The node that a setting's path below `settings` means, as adapters name it; `settings` itself where nothing stands there.
+pub fn setting_node<'a>(settings: &'a Node, path: &str) -> &'a Node {
+    error::find(settings, path).unwrap_or(settings)
 }
 
 /// What an adapter is for.

@@ -20,8 +20,16 @@ pub(crate) use statement::Statement;
 pub(crate) use table::Table;
 pub(crate) use transaction::Transaction;
 
+pub(crate) use postgres::examine as examine_postgres;
+pub(crate) use sqlite::examine as examine_sqlite;
+
 use postgres::Postgres;
 use sqlite::Sqlite;
+
+/// Whether an address is one of PostgreSQL.
+pub(crate) fn is_postgres(url: &str) -> bool {
+    url.starts_with("postgres://") || url.starts_with("postgresql://")
+}
 
 /// How much a power failure may take back after a transaction was reported done. A crash of a process takes nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +50,7 @@ pub(crate) enum Connections {
 impl Connections {
     /// Opens the store at `url` and brings its schema up to date.
     pub(crate) async fn open(url: &str) -> Result<Self, StoreError> {
-        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        if is_postgres(url) {
             Ok(Self::Postgres(Postgres::open(url).await?))
         } else {
             Ok(Self::Sqlite(Sqlite::open(url).await?))

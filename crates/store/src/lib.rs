@@ -25,6 +25,7 @@ mod dead_letters;
 mod destinations;
 mod dialect;
 mod error;
+mod examine;
 mod journeys;
 mod lock;
 mod page;
@@ -43,6 +44,7 @@ pub use dead_letters::{
 };
 pub use destinations::{DestinationState, DestinationStateKind};
 pub use error::{Cause, StoreError};
+pub use examine::{StoreExamination, examine};
 pub use journeys::{EventFilter, EventSummary, JourneyEntry};
 pub use page::Page;
 pub use replays::{

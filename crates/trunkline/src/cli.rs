@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use trunkline_core::DestinationName;
+use trunkline_core::config::SizeSetting;
 
 /// Carries business events between platforms, over the broker you already run.
 #[derive(Debug, Parser)]
@@ -44,6 +45,12 @@ pub(crate) enum Command {
     },
     /// Say everything that is wrong with the configuration
     Check,
+    /// Look at broker, store, destinations, secrets, clock and disk, and say what is wrong; changes nothing
+    ///
+    /// Reads only: no channel, record, table or file is made, taken or changed, and nothing is delivered. HTTP destinations
+    /// are asked by OPTIONS with their credentials. It may run beside the services. Ends with 0 when nothing was found, with 1
+    /// when something was; what could not be looked at is named.
+    Doctor(DoctorArgs),
     /// See what would become of an event; sends nothing
     Try {
         /// A CloudEvent as JSON (structured mode); `-` for standard input
@@ -152,6 +159,16 @@ pub(crate) struct PlaceArgs {
     /// Serve health and metrics here instead of on the configuration's address
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) admin: Option<SocketAddr>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// How long the look at each part may take
+    #[arg(long, default_value = "20s", value_parser = humantime::parse_duration, value_name = "TIME")]
+    pub(crate) within: std::time::Duration,
+    /// How much free room a disk should have
+    #[arg(long, default_value = "512MiB", value_name = "SIZE")]
+    pub(crate) room: SizeSetting,
 }
 
 #[derive(Debug, Args)]

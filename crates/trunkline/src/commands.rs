@@ -16,6 +16,7 @@ mod addresses;
 mod check;
 mod destinations;
 mod dlq;
+mod doctor;
 mod explain;
 mod health;
 mod input;
@@ -51,6 +52,7 @@ pub(crate) fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Command::Up(args) => up::run(&common, Purpose::Up, PlaceArgs::default(), &args),
         Command::Run { service, run, place } => up::run(&common, Purpose::Run(service), place, &run),
         Command::Check => block_on(check::run(&common)),
+        Command::Doctor(args) => doctor::run(&common, &args),
         Command::Try { event } => block_on(try_out::run(&common, &event)),
         Command::Publish { event } => block_on(publish::run(&common, &event)),
         Command::Tail { channel, oldest, limit } => block_on(tail::run(&common, &channel, oldest, limit)),

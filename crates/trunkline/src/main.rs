@@ -11,6 +11,7 @@ mod client;
 mod commands;
 mod compose;
 mod demo;
+mod doctor;
 mod output;
 
 fn main() -> ExitCode {

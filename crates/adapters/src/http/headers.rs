@@ -140,6 +140,15 @@ impl Headers {
         Ok(())
     }
 
+    /// The setting that holds the credentials; the first of several.
+    pub(super) fn credentials_field(&self) -> Option<&'static str> {
+        self.secret.first().map(|(_name, credential)| match credential {
+            Credential::Bearer(_) => "bearer",
+            Credential::Basic { .. } => "basic.password",
+            Credential::Whole(_) => "",
+        })
+    }
+
     /// The headers with secrets, their references in the secrets' place.
     pub(super) fn references(&self) -> impl Iterator<Item = (String, String)> {
         self.secret.iter().map(|(name, credential)| {

@@ -55,6 +55,24 @@ impl UrlTemplate {
         self.origin.pieces.iter().any(|piece| matches!(piece, Piece::Path(_)))
     }
 
+    /// The URL, or what of it is the same for every delivery: the host alone, with `false`. `None` where an event decides
+    /// which host is called.
+    pub(super) fn fixed(&self) -> Option<(Url, bool)> {
+        let text = |template: &Template| {
+            let pieces = template.pieces.iter().map(|piece| match piece {
+                Piece::Text(text) => Some(text.as_str()),
+                Piece::Path(_) => None,
+            });
+            pieces.collect::<Option<String>>()
+        };
+        let origin = text(&self.origin)?;
+        let (rest, whole) = match text(&self.rest) {
+            Some(rest) => (rest, true),
+            None => ("/".to_owned(), false),
+        };
+        Some((Url::parse(&(origin + &rest)).ok()?, whole))
+    }
+
     /// The URL of one delivery.
     ///
     /// # Errors

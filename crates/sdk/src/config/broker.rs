@@ -29,6 +29,8 @@ pub struct BrokerSettings {
     pub properties: BTreeMap<String, Property>,
     /// Encrypted connections; for Kafka only with this, for RabbitMQ the address says whether.
     pub tls: Option<TlsFiles>,
+    /// Where RabbitMQ's management plugin is asked, by `trunkline doctor` only.
+    pub management: Option<String>,
 }
 
 /// A property's value: text, or a reference to a secret.
@@ -69,6 +71,8 @@ pub(super) struct RawBroker {
     properties: BTreeMap<String, Property>,
     /// Encrypted connections, by the system's authorities (`{}`) or by these files.
     tls: Option<TlsFiles>,
+    /// Where RabbitMQ's management plugin is asked by `trunkline doctor`, with the user of `url`: http://HOST:15672.
+    management: Option<String>,
 }
 
 #[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
@@ -90,6 +94,7 @@ impl BrokerSettings {
             replication: None,
             properties: BTreeMap::new(),
             tls: None,
+            management: None,
         }
     }
 
@@ -98,12 +103,13 @@ impl BrokerSettings {
     pub(super) fn read(node: &Node, folder: &Path, diagnostics: &mut Diagnostics) -> Option<Self> {
         let settings = match &node.value {
             NodeValue::Map(_) => {
-                let RawBroker { url, ensure, replication, properties, tls } = node.read(diagnostics)?;
+                let RawBroker { url, ensure, replication, properties, tls, management } =
+                    node.read(diagnostics)?;
                 let ensure = match ensure {
                     RawEnsure::Create => Ensure::Create,
                     RawEnsure::Verify => Ensure::Verify,
                 };
-                Self { url, ensure, replication, properties, tls }
+                Self { url, ensure, replication, properties, tls, management }
             }
             NodeValue::Text { .. } => Self::of(node.read::<String>(diagnostics)?),
             _ => {

@@ -27,6 +27,8 @@ pub struct ClientSettings {
     pub max_body: usize,
     /// The `user-agent` header. Default `trunkline/VERSION`.
     pub user_agent: HeaderValue,
+    /// Whether answers come with the server's certificate. Default `false`: it is copied for each answer.
+    pub show_certificate: bool,
     /// Turns names into addresses. Default the system's.
     pub resolver: Arc<dyn Resolver>,
 }
@@ -39,6 +41,7 @@ impl Default for ClientSettings {
             timeout: None,
             max_body: 64 * 1024,
             user_agent: HeaderValue::from_static(concat!("trunkline/", env!("CARGO_PKG_VERSION"))),
+            show_certificate: false,
             resolver: Arc::new(SystemResolver),
         }
     }
@@ -73,6 +76,8 @@ pub struct Answer {
     pub body: Bytes,
     /// Whether the body was longer.
     pub truncated: bool,
+    /// The server's certificate in DER, where it was asked for and the connection is encrypted.
+    pub certificate: Option<Vec<u8>>,
 }
 
 /// Why nothing came back. No message holds the URL, because it may hold what an event says.
@@ -141,6 +146,7 @@ impl GuardedClient {
             .http2_initial_stream_window_size(64 * 1024)
             .http2_initial_connection_window_size(256 * 1024)
             .http2_max_header_list_size(64 * 1024)
+            .tls_info(settings.show_certificate)
             .dns_resolver(GuardedResolver { resolver: settings.resolver, permits });
         if let Some(timeout) = settings.timeout {
             builder = builder.timeout(timeout);
@@ -171,7 +177,9 @@ impl GuardedClient {
             }
         }
         let headers = std::mem::take(response.headers_mut());
-        Ok(Answer { status: response.status(), headers, body: body.freeze(), truncated })
+        let tls = response.extensions().get::<reqwest::tls::TlsInfo>();
+        let certificate = tls.and_then(|tls| tls.peer_certificate()).map(<[u8]>::to_vec);
+        Ok(Answer { status: response.status(), headers, body: body.freeze(), truncated, certificate })
     }
 }
 

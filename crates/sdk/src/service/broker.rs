@@ -10,11 +10,11 @@ use crate::config::{EngineKind, Shared, secret_reference};
 use crate::secrets::{SecretError, Secrets};
 
 #[cfg(feature = "embedded")]
-mod embedded;
+pub(super) mod embedded;
 #[cfg(feature = "kafka")]
-mod kafka;
+pub(super) mod kafka;
 #[cfg(feature = "rabbitmq")]
-mod rabbitmq;
+pub(super) mod rabbitmq;
 
 /// Who opens a broker, and what for.
 #[derive(Debug, Clone)]
@@ -91,21 +91,26 @@ pub fn judge_property(name: &str, value: &str) -> Option<String> {
 /// # Errors
 /// [`OpenStoreError`].
 pub async fn open_store(shared: &Shared) -> Result<Store, OpenStoreError> {
-    let url = match secret_reference(&shared.store) {
-        Some(secret) => Secrets::in_folder(&shared.folder).read(&secret)?.expose().to_owned(),
-        None => shared.store.clone(),
-    };
-    let url = match url.strip_prefix("sqlite:") {
-        Some(file) if !file.starts_with(':') && !file.starts_with('/') => {
-            format!("sqlite:{}", shared.folder.join(file).display())
-        }
-        _ => url,
-    };
+    let url = store_url(shared)?;
     // A file is there or not; a server may be there later.
     let server = !url.starts_with("sqlite:");
     Store::open(&url).await.map_err(|cause| {
         let passes = server && matches!(cause, StoreError::Unavailable(_));
         OpenStoreError::Store { passes, cause }
+    })
+}
+
+/// The address of the store, its secret and its folder filled in.
+pub(super) fn store_url(shared: &Shared) -> Result<String, SecretError> {
+    let url = match secret_reference(&shared.store) {
+        Some(secret) => Secrets::in_folder(&shared.folder).read(&secret)?.expose().to_owned(),
+        None => shared.store.clone(),
+    };
+    Ok(match url.strip_prefix("sqlite:") {
+        Some(file) if !file.starts_with(':') && !file.starts_with('/') => {
+            format!("sqlite:{}", shared.folder.join(file).display())
+        }
+        _ => url,
     })
 }
 

@@ -14,6 +14,10 @@ use super::outage::Outage;
 use super::{Durability, Statement};
 use crate::error::StoreError;
 
+mod examine;
+
+pub(crate) use examine::examine;
+
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// How long the server may take to answer at the start.

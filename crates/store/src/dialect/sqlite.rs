@@ -15,6 +15,10 @@ use super::{Durability, Statement};
 use crate::error::StoreError;
 use crate::lock::ProcessLock;
 
+mod examine;
+
+pub(crate) use examine::examine;
+
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
 const ACQUIRE: Duration = Duration::from_secs(10);

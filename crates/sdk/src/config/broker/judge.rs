@@ -88,11 +88,12 @@ impl Judge<'_> {
                 );
             }
             Ok(EngineKind::Embedded) => {
-                for key in ["ensure", "replication", "properties", "tls"] {
+                for key in ["ensure", "replication", "properties", "tls", "management"] {
                     self.misplaced(key, "the embedded engine needs no more than its address");
                 }
             }
             Ok(EngineKind::Kafka) => {
+                self.misplaced("management", "it is for RabbitMQ's management plugin");
                 if let Err(why) = kafka_servers(address) {
                     self.wrong("url", why, None);
                 }
@@ -106,6 +107,12 @@ impl Judge<'_> {
             self.wrong("url", why, None);
         }
         self.misplaced("replication", "RabbitMQ's quorum queues have a member on each of up to three nodes; a policy of the broker changes that");
+        let management = self.settings.management.as_deref().unwrap_or("http://");
+        if !(management.starts_with("http://") || management.starts_with("https://"))
+            || management.contains('@')
+        {
+            self.wrong("management", "must be http://HOST:PORT or https://HOST:PORT, without a user", None);
+        }
         self.misplaced("properties", "they are for Kafka's client library");
         if address.starts_with("amqp:") {
             self.misplaced("tls", "the address begins with amqp://, which is not encrypted: write amqps://");

@@ -90,6 +90,14 @@ fn what_is_not_for_an_engine_is_refused() {
     );
     check("broker: { url: amqp://h, tls: { ca: ca.pem } }", &[("1:26 TL-C002 broker.tls", "write amqps://")]);
     check(
+        "broker: { url: kafka://k1, management: http://k1 }",
+        &[("1:28 TL-C002 broker.management", "RabbitMQ's management plugin")],
+    );
+    check(
+        "broker: { url: amqp://h, management: \"http://u:canary@h:15672\" }",
+        &[("1:38 TL-C003 broker.management", "without a user")],
+    );
+    check(
         "broker: { url: embedded:./data, ensure: verify }",
         &[("1:33 TL-C002 broker.ensure", "no more than its address")],
     );

@@ -3,13 +3,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use trunkline_broker::Broker;
+use trunkline_broker::{Broker, Examine};
 use trunkline_core::config::SizeSetting;
-use trunkline_embedded::{EmbeddedBroker, Options};
+use trunkline_embedded::{EmbeddedBroker, EmbeddedExaminer, Options};
 
 use super::OpenError;
-use crate::config::ChannelsSettings;
+use crate::config::{ChannelsSettings, Shared};
 use crate::service::metered::Metered;
+
+const NO_DIRECTORY: &str = "embedded: needs a directory, for example embedded:./data";
 
 pub(super) async fn open(
     address: &str,
@@ -18,7 +20,7 @@ pub(super) async fn open(
 ) -> Result<Arc<dyn Broker>, OpenError> {
     let (directory, query) = address.split_once('?').unwrap_or((address, ""));
     if directory.is_empty() {
-        return Err(OpenError::Option("embedded: needs a directory, for example embedded:./data".to_owned()));
+        return Err(OpenError::Option(NO_DIRECTORY.to_owned()));
     }
     let directory = folder.join(directory);
     let options = options(query, channels)?;
@@ -30,6 +32,16 @@ pub(super) async fn open(
         Ok(Err(error)) => Err(engine(error.into())),
         Err(panic) => Err(engine(panic.into())),
     }
+}
+
+pub(in crate::service) fn examiner(address: &str, shared: &Shared) -> Result<Box<dyn Examine>, OpenError> {
+    let address = address.strip_prefix("embedded:").unwrap_or_default();
+    let (directory, query) = address.split_once('?').unwrap_or((address, ""));
+    if directory.is_empty() {
+        return Err(OpenError::Option(NO_DIRECTORY.to_owned()));
+    }
+    let options = options(query, &shared.channels)?;
+    Ok(Box::new(EmbeddedExaminer::new(&shared.folder.join(directory), options)))
 }
 
 fn options(query: &str, channels: &ChannelsSettings) -> Result<Options, OpenError> {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use trunkline_broker::Broker;
-use trunkline_kafka::{ConnectError, KafkaBroker, Options, Tls};
+use trunkline_broker::{Broker, Examine};
+use trunkline_kafka::{ConnectError, KafkaBroker, KafkaExaminer, Options, Tls};
 
 use super::{BrokerClient, OpenError};
 use crate::config::{Shared, kafka_servers};
@@ -25,6 +25,19 @@ pub(super) async fn open(
             Err(OpenError::Engine { engine: "kafka", passes, cause: error.into() })
         }
     }
+}
+
+pub(in crate::service) fn examiner(
+    address: &str,
+    shared: &Shared,
+    client: &str,
+    patience: Duration,
+) -> Result<Box<dyn Examine>, OpenError> {
+    let client = BrokerClient { name: client.to_owned(), transactional: false };
+    let options = Options { request_timeout: patience, ..options(address, shared, &client)? };
+    let unusable =
+        |error: ConnectError| OpenError::Engine { engine: "kafka", passes: false, cause: error.into() };
+    Ok(Box::new(KafkaExaminer::new(options).map_err(unusable)?))
 }
 
 fn options(address: &str, shared: &Shared, client: &BrokerClient) -> Result<Options, OpenError> {

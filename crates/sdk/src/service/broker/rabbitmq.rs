@@ -1,9 +1,10 @@
 //! Opening the RabbitMQ engine.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use trunkline_broker::Broker;
-use trunkline_rabbitmq::{ConnectError, Options, RabbitBroker, Tls};
+use trunkline_broker::{Broker, Examine};
+use trunkline_rabbitmq::{ConnectError, Options, RabbitBroker, RabbitExaminer, Tls};
 
 use super::{BrokerClient, OpenError};
 use crate::config::Shared;
@@ -22,6 +23,23 @@ pub(super) async fn open(
             Err(OpenError::Engine { engine: "rabbitmq", passes, cause: error.into() })
         }
     }
+}
+
+pub(in crate::service) fn examiner(
+    address: &str,
+    shared: &Shared,
+    client: &str,
+    patience: Duration,
+) -> Result<Box<dyn Examine>, OpenError> {
+    let client = BrokerClient { name: client.to_owned(), transactional: false };
+    let options = Options {
+        connect_timeout: patience,
+        management: shared.broker.management.clone(),
+        ..options(address, shared, &client)
+    };
+    let unusable =
+        |error: ConnectError| OpenError::Engine { engine: "rabbitmq", passes: false, cause: error.into() };
+    Ok(Box::new(RabbitExaminer::new(options).map_err(unusable)?))
 }
 
 fn options(address: &str, shared: &Shared, client: &BrokerClient) -> Options {
