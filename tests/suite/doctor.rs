@@ -31,6 +31,12 @@ impl Told {
         Self { lines: printed.lines() }
     }
 
+    /// The same, however it ends.
+    async fn of_any(folder: &Path) -> Self {
+        let printed = command::run(&["doctor", "-c", "trunkline.yaml", "--json"], folder, &[]).await;
+        Self { lines: printed.lines() }
+    }
+
     /// The same for a configuration of its own, in a folder that is there for it alone.
     async fn of_text(text: &str, code: i32) -> Self {
         let folder = tempfile::tempdir().unwrap();

@@ -87,6 +87,6 @@ async fn it_ends_by_itself_when_nobody_answers() {
     let arguments = ["--within", "2s"];
     let told = tokio::time::timeout(Duration::from_secs(60), Told::of(folder.path(), &arguments, &[], 1));
     let told = told.await.expect("doctor did not end");
-    told.has("TL-D001", "6 destinations.crm.settings", "not examined to its end within 2s", "--within");
+    told.has("TL-D001", "7 destinations.crm.settings", "not examined to its end within 2s", "--within");
     told.counts(1);
 }

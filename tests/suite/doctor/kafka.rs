@@ -49,7 +49,13 @@ async fn topics_that_lose_or_refuse_records() {
         "dead.router` has 3 partitions, but 1",
         "Changing the number of partitions",
     );
-    told.counts(6);
+    // Whoever sets one setting of a topic by this call of Kafka's gives up the others, so there is more to tell of these. Of
+    // what nobody touched there is nothing.
+    let about = |channel: &str| {
+        let named = format!("`{}`", topic(channel));
+        told.findings().iter().filter(|one| one["message"].as_str().unwrap().contains(&named)).count()
+    };
+    assert_eq!((about("dead.gateway"), about("dead.router")), (0, 1), "{told:?}");
     // It only told.
     assert_eq!(operator.partitions(&topic("dead.router")), 3);
 }

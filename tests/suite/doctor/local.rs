@@ -40,7 +40,7 @@ async fn a_clock_that_is_an_hour_off() {
     let an_hour_ago = chrono::Utc::now() - chrono::TimeDelta::hours(1);
     let platform = Platform::start(200, Some(an_hour_ago)).await;
     let told = Told::of_text(&platform.configuration("http", ""), 1).await;
-    told.has("TL-D007", "4 destinations.crm", "s ahead of that of 127.0.0.1", "NTP");
+    told.has("TL-D007", "5 destinations.crm", "s ahead of that of 127.0.0.1", "NTP");
     told.counts(1);
 }
 

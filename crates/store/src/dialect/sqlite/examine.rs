@@ -16,7 +16,8 @@ const BUSY: Duration = Duration::from_secs(2);
 
 pub(crate) async fn examine(url: &str, found: &mut StoreExamination) -> Result<(), StoreError> {
     let Some(path) = place(url)? else {
-        return Ok(found.seen("a store in memory"));
+        found.seen("a store in memory");
+        return Ok(());
     };
     found.written.push(path.clone());
     if path.is_dir() {
