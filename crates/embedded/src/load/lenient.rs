@@ -114,7 +114,22 @@ fn lenient_lanes(
         lanes.push(Arc::new(lane));
     }
     let contiguous = lanes.iter().zip(0..).all(|(lane, partition)| lane.partition == partition);
-    Ok(if contiguous { (lanes, proven) } else { (Vec::new(), 0) })
+    // A row that was damaged may count as another channel's now, or not at all; its table is still there.
+    let complete = lanes.len() >= lane_tables(connection, name)?;
+    Ok(if contiguous && complete { (lanes, proven) } else { (Vec::new(), 0) })
+}
+
+/// How many partitions of a channel have a table, counted from the first.
+fn lane_tables(connection: &Connection, name: &ChannelName) -> rusqlite::Result<usize> {
+    let mut find = connection.prepare_cached("SELECT 1 FROM sqlite_master WHERE name = ?1")?;
+    let mut count = 0;
+    for partition in 0..=u16::MAX {
+        if !find.exists([schema::lane_table(name.as_str(), partition)])? {
+            break;
+        }
+        count += 1;
+    }
+    Ok(count)
 }
 
 /// Whether one of the lane's records is whole, or none should be there.

@@ -19,6 +19,10 @@ enum Case {
     Truncate { file: usize, length: usize },
 }
 
+/// Bits of the database that a run of all cases found: flipped, they take a lane's row from its channel, which was then
+/// salvaged with too few partitions. Every run tries them.
+const FOUND: [usize; 7] = [24688, 24703, 28106, 28231, 28241, 28257, 28307];
+
 /// What became of the cases.
 #[derive(Debug, Default)]
 struct Tally {
@@ -40,7 +44,11 @@ fn damage_is_reported_or_harmless() {
             vec![Case::parse(one).expect("flip:FILE:BIT or truncate:FILE:LENGTH")]
         }
         Some("all") => all,
-        wanted => sample(&all, wanted.map_or(2000, |count| count.parse().expect("a number or `all`")), seed),
+        wanted => {
+            let count = wanted.map_or(2000, |count| count.parse().expect("a number or `all`"));
+            let found = FOUND.into_iter().map(|bit| Case::Flip { file: 0, bit });
+            found.chain(sample(&all, count, seed)).collect()
+        }
     };
     let tally = Tally::default();
     let next = AtomicUsize::new(0);
@@ -123,6 +131,10 @@ impl Case {
         }
     }
 
+    fn is_found(&self) -> bool {
+        matches!(self, Self::Flip { file: 0, bit } if FOUND.contains(bit))
+    }
+
     fn apply(&self, content: &mut Vec<u8>) {
         match *self {
             Self::Flip { bit, .. } => content[bit / 8] ^= 1 << (bit % 8),
@@ -143,7 +155,7 @@ fn try_case(image: &Image, (index, case): (usize, Case), place: &Path, tally: &T
     match EmbeddedBroker::open(&directory, Options { verify_bytes, ..image::options() }) {
         Err(OpenError::Damaged { .. }) => {
             let reported = tally.reported.fetch_add(1, Ordering::Relaxed);
-            if reported.is_multiple_of(5) {
+            if reported.is_multiple_of(5) || case.is_found() {
                 salvage(image, case, &directory);
                 tally.salvaged.fetch_add(1, Ordering::Relaxed);
             }
