@@ -22,6 +22,8 @@ async fn a_broker_that_is_killed_keeps_what_it_confirmed() {
         tokio::time::sleep(Duration::from_micros(random.random_range(0..300_000))).await;
         let server = rabbit.0;
         blocking(move || server.kill()).await;
+        // What it confirmed before is still on its way through the gateway to the ledger.
+        tokio::time::sleep(Duration::from_millis(500)).await;
         let accepted = world.ledger.all_acked().len();
         tokio::time::sleep(Duration::from_millis(500)).await;
         assert_eq!(world.ledger.all_acked().len(), accepted, "accepted by nobody");
