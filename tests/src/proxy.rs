@@ -182,8 +182,10 @@ mod tests {
         proxy.set(Link::Reset);
         let began = Instant::now();
         assert!(stream.read_u8().await.is_err());
-        let mut other = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-        assert!(other.read_u8().await.is_err());
+        // The reset may come before we have seen that the connection stands.
+        if let Ok(mut other) = TcpStream::connect(("127.0.0.1", port)).await {
+            assert!(other.read_u8().await.is_err());
+        }
         assert!(began.elapsed() < SHORT * 10, "nobody was told");
         proxy.set(Link::Up);
         let mut third = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
