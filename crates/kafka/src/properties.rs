@@ -47,6 +47,9 @@ pub(crate) const OWN: &str = "trunkline.";
 /// Bytes that a record may have beyond those that count against `max_record`: framing and the delay's headers.
 pub(crate) const OVERHEAD: usize = 4 << 10;
 
+/// How long a consumer waits for its group's coordinator before it looks for one anew.
+const COORDINATOR: Duration = Duration::from_secs(10);
+
 /// Properties only consumers know, and only producers; librdkafka warns when the other kind gets them.
 const CONSUMER_ONLY: &[&str] =
     &["fetch.", "queued.", "session.", "heartbeat.", "max.poll.", "check.crcs", "max.partition.fetch.bytes"];
@@ -208,6 +211,10 @@ pub(crate) fn consumer(options: &Options, group: &str) -> ClientConfig {
         .set("session.timeout.ms", millis(options.session_timeout))
         .set("heartbeat.interval.ms", millis(heartbeat))
         .set("max.poll.interval.ms", millis(options.session_timeout.max(Duration::from_secs(300))))
+        // A question to a broker that has halted is given up, and the coordinator is looked for anew, after this time and
+        // not after a minute and ten: else a group may stand still for that long after the broker goes on.
+        .set("socket.timeout.ms", millis(COORDINATOR))
+        .set("coordinator.query.interval.ms", millis(COORDINATOR))
         .set("queued.max.messages.kbytes", "16384")
         .set("fetch.queue.backoff.ms", "5")
         // A partition that is assigned or resumed is fetched once the request before it is answered.
