@@ -118,6 +118,9 @@ fn common(options: &Options) -> ClientConfig {
         .set("reconnect.backoff.ms", "50")
         .set("reconnect.backoff.max.ms", "500")
         .set("topic.metadata.refresh.interval.ms", "10000")
+        // A cluster that had halted may name no brokers at first. The client then forgets those it knew, and begins with
+        // the configured ones again after this time, not after five minutes.
+        .set("metadata.recovery.rebootstrap.trigger.ms", millis(COORDINATOR))
         .set("log.connection.close", "false");
     let sasl =
         ["sasl.mechanism", "sasl.mechanisms"].iter().any(|name| options.properties.contains_key(*name));
