@@ -103,6 +103,15 @@ impl Fleet {
         self.ready(name).await;
     }
 
+    /// Stops a process as an orchestrator does, then starts it with the same name and the same addresses.
+    pub async fn stop_and_restart(&self, name: &str) {
+        let process = &self.member(name).process;
+        let status = process.terminate(Duration::from_secs(30)).await;
+        assert!(status.success(), "{name} ended with {status}:\n{}", process.log());
+        process.restart();
+        self.ready(name).await;
+    }
+
     /// Stops a process for good, as an orchestrator does; it must end well.
     pub async fn retire(&mut self, name: &str) {
         let member = self.members.remove(name).unwrap_or_else(|| panic!("there is no {name}"));

@@ -41,6 +41,13 @@ impl Ground {
         made.await.unwrap()
     }
 
+    /// Where the broker listens, `127.0.0.1:port`.
+    pub fn address(&self) -> String {
+        let (_, rest) = self.broker.split_once("127.0.0.1:").expect("the broker is on this machine");
+        let port = rest.split(|byte: char| !byte.is_ascii_digit()).next().unwrap_or_default();
+        format!("127.0.0.1:{port}")
+    }
+
     fn make(engine: Engine, case: &str) -> Option<Self> {
         let shared = brokers::shared_or_skip(case).unwrap_or_else(refused)?;
         let broker = match engine {

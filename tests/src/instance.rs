@@ -44,8 +44,20 @@ impl Instance {
 
     /// Starts an instance and does not wait for it.
     pub async fn launch(setup: Setup, arguments: &[&str]) -> Self {
+        Self::launch_in(setup, arguments, |_folder| {}).await
+    }
+
+    /// As [`Instance::start`], with something put into its folder before.
+    pub async fn prepared(setup: Setup, prepare: impl FnOnce(&Path)) -> Self {
+        let instance = Self::launch_in(setup, &[], prepare).await;
+        instance.ready().await;
+        instance
+    }
+
+    async fn launch_in(setup: Setup, arguments: &[&str], prepare: impl FnOnce(&Path)) -> Self {
         let place = heavy::instance().await;
         let (folder, ports) = (tempfile::tempdir().unwrap(), Ports::free());
+        prepare(folder.path());
         std::fs::write(folder.path().join("trunkline.yaml"), setup.render(ports)).unwrap();
         let up = ["up", "-c", "trunkline.yaml"].into_iter().chain(arguments.iter().copied());
         let up = up.map(str::to_owned).collect();

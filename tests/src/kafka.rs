@@ -33,14 +33,15 @@ impl Private {
     }
 
     fn launch() -> Self {
-        let proxied = Proxied { port: ports::free(), advertised: ports::free() };
+        let (behind, before) = (ports::free(), ports::free());
+        let proxied = Proxied { port: behind, advertised: format!("127.0.0.1:{before}") };
         let settings = Settings { heap: 384, proxied: Some(proxied), ..Settings::default() }
             // Members that are killed are missed within seconds.
             .property("group.min.session.timeout.ms", "1000")
             .property("delete.topic.enable", "true");
         let server =
             xtask::brokers::kafka::Kafka::launch(&settings).unwrap_or_else(|error| panic!("{error}"));
-        let proxy = Proxy::start(proxied.advertised, ([127, 0, 0, 1], proxied.port).into());
+        let proxy = Proxy::start(before, ([127, 0, 0, 1], behind).into());
         Self { server, proxy }
     }
 

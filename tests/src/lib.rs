@@ -9,6 +9,9 @@
 pub mod answer;
 pub mod collector;
 pub mod command;
+pub mod compose;
+pub mod docker;
+pub mod dockerfile;
 pub mod fixture;
 pub mod fleet;
 pub mod ground;
@@ -28,6 +31,7 @@ pub mod recorded;
 pub mod rounds;
 pub mod setup;
 pub mod signing;
+pub mod steady;
 pub mod under_load;
 pub mod watching;
 pub mod wire;

@@ -5,6 +5,7 @@ mod kafka;
 mod killed;
 mod rabbitmq;
 mod replayed;
+mod rolled;
 mod settled;
 
 use std::collections::BTreeSet;

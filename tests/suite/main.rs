@@ -10,9 +10,11 @@
 
 mod alarms;
 mod attacks;
+mod backed_up;
 mod chaos;
 mod delivery;
 mod demo;
+mod deployed;
 mod doctor;
 mod gateway;
 mod golden;
@@ -23,6 +25,7 @@ mod python;
 mod scale;
 mod telemetry;
 mod tidy;
+mod upgraded;
 mod webhooks;
 
 /// Long enough for anything that is going to happen on a busy machine.

@@ -14,6 +14,7 @@
 //! `load` for what is proven at the start.
 #![warn(missing_docs)]
 
+mod backup;
 mod balance;
 mod broker;
 mod catalog;
@@ -45,6 +46,7 @@ mod settler;
 mod side;
 mod writer;
 
+pub use backup::back_up;
 pub use broker::EmbeddedBroker;
 pub use disk::{Disk, OsDisk};
 pub use error::{Damage, DamageReport, EngineError, OpenError};

@@ -45,18 +45,22 @@ pub(crate) struct SideFile {
 impl SideFile {
     /// Reads what the file says.
     pub(crate) fn read(path: &Path) -> io::Result<Expected> {
-        let bytes = std::fs::read(path)?;
+        Ok(Self::parse(&std::fs::read(path)?))
+    }
+
+    /// What a file with these bytes says.
+    pub(crate) fn parse(bytes: &[u8]) -> Expected {
         let mut expected = Expected::default();
-        let headers = [0, HEADER_STEP].map(|at| read_header(&bytes, at));
+        let headers = [0, HEADER_STEP].map(|at| read_header(bytes, at));
         expected.commits = headers.into_iter().flatten().max();
         expected.blemished = headers.iter().any(Option::is_none);
         let lanes = (bytes.len() as u64).saturating_sub(ENTRIES_AT) / (2 * ENTRY);
         for lane in 0..lanes {
-            let entries = [0, 1].map(|copy| read_entry(&bytes, lane, copy));
+            let entries = [0, 1].map(|copy| read_entry(bytes, lane, copy));
             expected.blemished |= entries.iter().any(Option::is_none);
             expected.highest.push(entries.into_iter().flatten().max());
         }
-        Ok(expected)
+        expected
     }
 
     /// Writes a new file, durably, over whatever is there.

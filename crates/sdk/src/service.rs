@@ -4,6 +4,7 @@
 //! every service a clone. An adapter in a process of its own needs none of this by hand: see [`deliver_main`].
 
 mod admin;
+mod backup;
 mod broker;
 mod channels;
 mod deliver;
@@ -30,6 +31,7 @@ mod trace_context;
 
 pub use self::metrics::{Metrics, MetricsError};
 pub use admin::{Admin, BoundAdmin};
+pub use backup::{back_up_broker, back_up_store};
 pub use broker::{BrokerClient, OpenError, OpenStoreError, judge_property, open_broker, open_store};
 pub use channels::ensure_channels;
 pub use deliver::{deliver, deliver_main};

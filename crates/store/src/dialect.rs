@@ -21,6 +21,7 @@ pub(crate) use table::Table;
 pub(crate) use transaction::Transaction;
 
 pub(crate) use postgres::examine as examine_postgres;
+pub(crate) use sqlite::back_up as back_up_sqlite;
 pub(crate) use sqlite::examine as examine_sqlite;
 
 use postgres::Postgres;

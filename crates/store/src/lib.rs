@@ -19,6 +19,7 @@
 
 mod account;
 mod audit;
+mod backup;
 mod cause;
 mod cursors;
 mod dead_letters;
@@ -37,6 +38,7 @@ pub mod words;
 
 pub use account::{Account, Imbalance, OnTheBroker};
 pub use audit::AuditEntry;
+pub use backup::back_up;
 pub use cause::cause;
 pub use dead_letters::{
     Contained, DeadLetterChange, DeadLetterFilter, DeadLetterGroup, DeadLetterPage, DeadLetterState,

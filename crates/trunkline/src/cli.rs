@@ -51,6 +51,11 @@ pub(crate) enum Command {
     /// are asked by OPTIONS with their credentials. It may run beside the services. Ends with 0 when nothing was found, with 1
     /// when something was; what could not be looked at is named.
     Doctor(DoctorArgs),
+    /// Copy what is kept in files here, the embedded engine's directory and a SQLite store; the bus may run meanwhile
+    Backup {
+        /// A folder that is not there yet
+        to: PathBuf,
+    },
     /// See what would become of an event; sends nothing
     Try {
         /// A CloudEvent as JSON (structured mode); `-` for standard input

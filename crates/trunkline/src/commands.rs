@@ -13,6 +13,7 @@ use crate::client::{NoAnswer, Refused};
 
 mod adapters;
 mod addresses;
+mod backup;
 mod check;
 mod destinations;
 mod dlq;
@@ -53,6 +54,7 @@ pub(crate) fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Command::Run { service, run, place } => up::run(&common, Purpose::Run(service), place, &run),
         Command::Check => block_on(check::run(&common)),
         Command::Doctor(args) => doctor::run(&common, &args),
+        Command::Backup { to } => block_on(backup::run(&common, &to)),
         Command::Try { event } => block_on(try_out::run(&common, &event)),
         Command::Publish { event } => block_on(publish::run(&common, &event)),
         Command::Tail { channel, oldest, limit } => block_on(tail::run(&common, &channel, oldest, limit)),

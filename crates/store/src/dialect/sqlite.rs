@@ -15,8 +15,10 @@ use super::{Durability, Statement};
 use crate::error::StoreError;
 use crate::lock::ProcessLock;
 
+mod backup;
 mod examine;
 
+pub(crate) use backup::back_up;
 pub(crate) use examine::examine;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");

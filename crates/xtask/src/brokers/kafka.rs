@@ -34,13 +34,13 @@ pub struct Settings {
     pub proxied: Option<Proxied>,
 }
 
-/// A plain listener whose clients are told of another port of 127.0.0.1: that of a proxy before it.
-#[derive(Clone, Copy, Debug)]
+/// A plain listener on 127.0.0.1 whose clients are told of another address: that of a proxy before it.
+#[derive(Clone, Debug)]
 pub struct Proxied {
     /// Where Kafka listens.
     pub port: u16,
-    /// Where clients connect.
-    pub advertised: u16,
+    /// Where clients connect, as `host:port`.
+    pub advertised: String,
 }
 
 impl Default for Settings {
@@ -180,12 +180,12 @@ log.cleaner.dedupe.buffer.size=16777216
     let plain = format!("PLAINTEXT://127.0.0.1:{plain}");
     let secured = format!(",SASL_SSL://localhost:{sasl},SSL://localhost:{tls}");
     let secured = if settings.certificates.is_some() { &*secured } else { "" };
-    let proxied = |port: fn(&Proxied) -> u16| {
-        let listener =
-            settings.proxied.as_ref().map(|proxied| format!(",PROXIED://127.0.0.1:{}", port(proxied)));
+    let proxied = |address: fn(&Proxied) -> String| {
+        let listener = settings.proxied.as_ref().map(|proxied| format!(",PROXIED://{}", address(proxied)));
         listener.unwrap_or_default()
     };
-    let (listens, told) = (proxied(|proxied| proxied.port), proxied(|proxied| proxied.advertised));
+    let listens = proxied(|proxied| format!("127.0.0.1:{}", proxied.port));
+    let told = proxied(|proxied| proxied.advertised.clone());
     let lines = [
         format!("listeners={plain},CONTROLLER://127.0.0.1:{controller}{secured}{listens}"),
         format!("advertised.listeners={plain}{secured}{told}"),

@@ -44,6 +44,24 @@ pub(in crate::service) fn examiner(address: &str, shared: &Shared) -> Result<Box
     Ok(Box::new(EmbeddedExaminer::new(&shared.folder.join(directory), options)))
 }
 
+pub(in crate::service) async fn back_up(
+    address: &str,
+    shared: &Shared,
+    into: &Path,
+) -> Result<(), OpenError> {
+    let address = address.strip_prefix("embedded:").unwrap_or_default();
+    let directory = address.split_once('?').map_or(address, |(directory, _)| directory);
+    if directory.is_empty() {
+        return Err(OpenError::Option(NO_DIRECTORY.to_owned()));
+    }
+    let (directory, into) = (shared.folder.join(directory), into.to_owned());
+    let engine = |cause| OpenError::Engine { engine: "embedded", passes: false, cause };
+    match tokio::task::spawn_blocking(move || trunkline_embedded::back_up(&directory, &into)).await {
+        Ok(copied) => copied.map_err(|error| engine(error.into())),
+        Err(panic) => Err(engine(panic.into())),
+    }
+}
+
 fn options(query: &str, channels: &ChannelsSettings) -> Result<Options, OpenError> {
     let mut options = Options::default();
     options.max_record = options.max_record.max(channels.max_record);
