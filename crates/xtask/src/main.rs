@@ -48,7 +48,7 @@ fn main() -> ExitCode {
         Command::Lint => test::lint(),
         Command::Chaos(arguments) => chaos::chaos(&arguments),
         Command::Bench(arguments) => run::bench(&arguments),
-        Command::Image => image(),
+        Command::Image => run::image(),
         Command::Generate => {
             generate::generate(&run::root().join("proto"), &run::root().join("crates/proto/src/gen"))
         }
@@ -60,13 +60,4 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Builds the binary as the tests do, so that what was tested is what is shipped.
-fn image() -> anyhow::Result<()> {
-    run::cargo(&["build", "--release", "--locked", "--workspace", "--bin", "trunkline"], &[])?;
-    let root = run::root();
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), Into::into);
-    println!("{}", xtask::image::fill(&root, &target.join("release/trunkline"))?.display());
-    Ok(())
 }

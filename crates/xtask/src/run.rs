@@ -52,6 +52,19 @@ pub(crate) fn cargo_output(arguments: &[&str]) -> anyhow::Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
+/// Puts what the container image is made of where the Dockerfile takes it. The binary is built as the tests build it, so
+/// that what was tested is what is shipped.
+///
+/// # Errors
+/// It does not build, or [`xtask::image::fill`] fails.
+pub(crate) fn image() -> anyhow::Result<()> {
+    cargo(&["build", "--release", "--locked", "--workspace", "--bin", "trunkline"], &[])?;
+    let root = root();
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), Into::into);
+    println!("{}", xtask::image::fill(&root, &target.join("release/trunkline"))?.display());
+    Ok(())
+}
+
 /// Measures: the figures come from crates/bench.
 ///
 /// # Errors
