@@ -19,6 +19,7 @@ mod doctor;
 mod gateway;
 mod golden;
 mod keys;
+mod kubernetes;
 mod outside;
 mod processes;
 mod python;

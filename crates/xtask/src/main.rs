@@ -25,10 +25,8 @@ enum Command {
     /// Install what the tests need and run every test
     Test(test::Args),
     /// Start, end and list the real brokers that tests share
-    Brokers {
-        #[command(subcommand)]
-        action: test_brokers::Action,
-    },
+    #[command(subcommand)]
+    Brokers(test_brokers::Action),
     /// Formatting, lints and documentation, warnings denied: what CI checks besides the tests
     Lint,
     /// Fault tests at their full count
@@ -44,7 +42,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Test(arguments) => test::test(&arguments),
-        Command::Brokers { action } => test_brokers::run(&action),
+        Command::Brokers(action) => test_brokers::run(&action),
         Command::Lint => test::lint(),
         Command::Chaos(arguments) => chaos::chaos(&arguments),
         Command::Bench(arguments) => run::bench(&arguments),
