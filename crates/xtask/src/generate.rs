@@ -7,12 +7,22 @@ use anyhow::Context;
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
 
+use crate::run::root;
+
 /// The name of the descriptor set beside the generated Rust files.
 const DESCRIPTORS: &str = "descriptors.bin";
 
+/// [`generate`] with the workspace's own folders.
+///
+/// # Errors
+/// As [`generate`].
+pub(crate) fn workspace() -> anyhow::Result<()> {
+    generate(&root().join("proto"), &root().join("crates/proto/src/gen"))
+}
+
 /// Compiles every .proto file under `proto_root` and writes one Rust file per package and the descriptor set to `out`,
 /// which is created if missing. Files of packages that are gone are removed. The same input gives the same bytes.
-pub(crate) fn generate(proto_root: &Path, out: &Path) -> anyhow::Result<()> {
+fn generate(proto_root: &Path, out: &Path) -> anyhow::Result<()> {
     let descriptors = compile(proto_root)?;
     fs::create_dir_all(out).with_context(|| format!("creating {}", out.display()))?;
     for stale in files_with_extension(out, "rs")? {

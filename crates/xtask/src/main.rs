@@ -47,9 +47,7 @@ fn main() -> ExitCode {
         Command::Chaos(arguments) => chaos::chaos(&arguments),
         Command::Bench(arguments) => run::bench(&arguments),
         Command::Image => run::image(),
-        Command::Generate => {
-            generate::generate(&run::root().join("proto"), &run::root().join("crates/proto/src/gen"))
-        }
+        Command::Generate => generate::workspace(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -57,6 +57,15 @@ impl<'a> Service<'a> {
         self.mounts().filter_map(|(volume, _)| volume.pointer("/secret/secretName")?.as_str()).collect()
     }
 
+    /// Where a secret is mounted.
+    #[track_caller]
+    pub(super) fn place_of(&self, secret: &str) -> &'a str {
+        let mut mounts = self.mounts();
+        let of_it = mounts
+            .find(|(volume, _)| volume.pointer("/secret/secretName").is_some_and(|name| name == secret));
+        of_it.expect("the secret is not mounted").1
+    }
+
     /// Its port of that name.
     pub(super) fn port(&self, name: &str) -> Option<u64> {
         let port = list(self.container, "/ports").iter().find(|port| port["name"] == name)?;

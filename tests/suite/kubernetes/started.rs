@@ -57,7 +57,8 @@ async fn no_pod_starts_without_one_of_its_secrets() {
                 let status = pod.process.ended(Duration::from_secs(60)).await;
                 let log = pod.process.log();
                 assert_eq!(status.code(), Some(3), "the {} without {secret}:\n{log}", service.name);
-                let told = log.lines().any(|line| line.contains("TL-C010") && line.contains(secret));
+                let place = service.place_of(secret);
+                let told = log.lines().any(|line| line.contains("TL-C010") && line.contains(place));
                 assert!(told, "the {} without {secret} says nothing of it:\n{log}", service.name);
                 tried += 1;
             }
