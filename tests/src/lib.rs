@@ -6,6 +6,7 @@
 //! it with what destinations received.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "this crate serves tests only")]
 
+pub mod account;
 pub mod answer;
 pub mod collector;
 pub mod command;
